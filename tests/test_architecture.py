@@ -74,13 +74,14 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons controls coverage dawid_skene estimate_lists "
-        "estimate_models estimate_tables estimates intervals majority means members "
-        "missing one_annotation paper people permutations power prefix_shares proxies "
-        "side_by_side stopwords strata stratified unjudged variance_components written"
+        "estimate_models estimate_tables estimates intervals majority means members missing "
+        "one_annotation paper people people_intervals permutations power prefix_shares proxies "
+        "sensitivity side_by_side stopwords strata stratified stratum_sums two_way unjudged "
+        "variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays chance couples encoding groups lists matching measure omega patterns "
-        "reference registry resampling tables thin tokens"
+        "people reference registry resampling tables thin tokens"
     ),
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
@@ -152,19 +153,19 @@ FILES = {
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_proxies archive_reading archive_restore archive_study "
         "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
-        "methods_estimates methods_paragraph product references"
+        "methods_estimates methods_paragraph people_sentences product references"
     ),
     "results/pages": (
-        "agreement attention competence disagreement disputes estimates filter_words "
-        "headline list_search marks missing one_list people precision remarks results "
-        "study_facts study_home summary tables values"
+        "agreement attention competence disagreement disputes estimates filter_words headline "
+        "list_search marks missing one_list people people_like_these precision remarks results "
+        "sensitivity study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (
         "dataframes facts filters keys machine_annotators missing model_names proxies reading "
         "registry request"
     ),
-    "results/views": "deletion estimates exports home lists results",
+    "results/views": "deletion estimates exports home lists results sensitivity",
     "workers": (
         "apps claims clocks heartbeat identity memory models queue_files queues redis_queue "
         "selectors"

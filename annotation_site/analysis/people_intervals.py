@@ -47,8 +47,9 @@ from annotation_site.analysis.two_way import (
 
 COVERAGE, DIFFERENCE, AGREEMENT = "coverage", "difference", "agreement"
 OTHER_PEOPLE_ALONE = "all vectors of this kind were taken: the interval is of other people alone"
-UNDEFINED = "no interval: the value is undefined"
-NO_PAIRS = "no interval: no list has answers of two people"
+NONE_FOR = "no interval for people like these: "
+UNDEFINED = "no interval for people like these: the value is undefined"
+NO_PAIRS = "no interval for people like these: no list has annotations by two people"
 NOWHERE = "no interval: undefined in every resample"
 _SHARES = ("coverage", "coverage_with_stopwords")
 Weights = Callable[[pd.DataFrame], Floats]
@@ -117,11 +118,11 @@ def people_reason(people: int, equal: float) -> str:
     """Why so many people, who amount to `equal` people of equal shares, give no interval; or ""."""
     if people < FEWEST_PEOPLE:
         counted = "1 person" if people == 1 else f"{people} people"
-        return f"no interval: {counted}, at least {FEWEST_PEOPLE} are needed"
+        return f"{NONE_FOR}{counted}, at least {FEWEST_PEOPLE} are needed"
     if equal < FEWEST_EQUAL_PEOPLE:
         return (
-            f"no interval: few people gave most annotations, which weigh like those of {equal:.1f} "
-            f"people; at least {FEWEST_EQUAL_PEOPLE:.0f} are needed"
+            f"{NONE_FOR}few people gave most of the annotations (they count like {equal:.1f} "
+            f"people, at least {FEWEST_EQUAL_PEOPLE:.0f} are needed)"
         )
     return ""
 

@@ -57,7 +57,7 @@ State = Publication.State
 TABLES = (
     "table_2", "coverage", "coverage_adjudicated", "coverage_intervals", "prefix_shares",
     "real_against_random", "agreement", "agreement_by_kind", "agreement_by_layer",
-    "agreement_by_category",
+    "agreement_by_category", "people_intervals",
 )  # fmt: skip
 """The tables that are public. No other is: they tell of single people, their times or lists."""
 FIGURES = ("coverage-across-layers", "prefix-shares", "coverage-by-kind")
@@ -178,7 +178,9 @@ def _context(study: Study, snapshot: Snapshot, lists: Sequence[PublicList]) -> d
         "summary": [
             {"name": one.name, "text": one.text} for head in heads for one in head.coverages
         ],
-        "questions": questions(rows["agreement"], measures, nouns),
+        "questions": questions(
+            rows["agreement"], measures, nouns, rows.get("people_intervals", ())
+        ),
         "several_people": snapshot.counts["annotators"] > 1,
         "shown_tables": _shown_tables(study, rows, behind, layers=False),
         "layer_tables": _shown_tables(study, rows, behind, layers=True),

@@ -8,6 +8,7 @@ from annotation_site.results.views import exports as export_views
 from annotation_site.results.views import home as home_views
 from annotation_site.results.views import lists as list_views
 from annotation_site.results.views import results as views
+from annotation_site.results.views import sensitivity as sensitivity_views
 
 app_name = "results"
 urlpatterns = [
@@ -21,6 +22,11 @@ urlpatterns = [
     ),
     path("studies/<slug:slug>/delete/", deletion.delete, name="delete"),
     path("studies/<slug:slug>/results/", views.results, name="results"),
+    path(
+        "studies/<slug:slug>/results/sensitivity/",
+        sensitivity_views.sensitivity,
+        name="sensitivity",
+    ),
     path("studies/<slug:slug>/results/summary/", list_views.results_summary, name="summary"),
     path("studies/<slug:slug>/estimates/", estimate_views.estimates, name="estimates"),
     path(

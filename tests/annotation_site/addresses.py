@@ -202,6 +202,7 @@ GET = {
     "annotation:comparison": (302, 200, 200, 200, 200, 200),
     "results:results": (302, 403, 403, 404, 200, 200),
     "results:status": (302, 403, 403, 404, 200, 200),
+    "results:sensitivity": (302, 403, 403, 404, 200, 200),
     "results:download": (302, 403, 403, 404, 200, 200),
     "results:retry": (302, 403, 403, 405, 405, 405),
     "results:figure": (302, 403, 403, 404, 200, 200),
@@ -394,6 +395,7 @@ def address(name: str, study, assignment) -> str:
         "public:draft": {"slug": study.slug, "name": "index.html"},
         "results:results": {"slug": study.slug},
         "results:status": {"slug": study.slug},
+        "results:sensitivity": {"slug": study.slug},
         "results:download": {"slug": study.slug, "table": "coverage", "extension": "csv"},
         "results:retry": {"slug": study.slug},
         "results:figure": {

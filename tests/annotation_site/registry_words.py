@@ -22,7 +22,10 @@ from django.utils.translation import gettext_noop
 WORDS = (
 '''
 # Parts of sentences that remarks.py has in full, and a word for authors.
-PARTS = {"1 layer has", "has one list and is", "have one list and are", "above 0", "of all models"}
+PARTS = {
+    "1 layer has", "has one list and is", "have one list and are", "above 0", "below 1",
+    "of all models", "1 person", "no interval for people like these: ",
+}  # fmt: skip
 BECAUSE = "undefined, because "
 
 

@@ -33,13 +33,14 @@ _BLUE = "#0072b2"
 
 @dataclass(frozen=True, eq=False)
 class FigurePlan:
-    """A figure to draw: name, title, text and model."""
+    """A figure to draw; `model` is empty where it shows all models of a study."""
 
     name: str
     title: str
     alt: str
     table: str
     draw: Draw
+    model: str = ""
 
     def marked(self, mark: str) -> "FigurePlan":
         """The figure with a mark in its title, its alternative text and its bottom right corner."""
@@ -53,6 +54,18 @@ class FigurePlan:
             return figure
 
         return replace(self, title=f"{self.title} ({mark})", alt=f"{self.alt} ({mark})", draw=draw)
+
+    def noted(self, note: str) -> "FigurePlan":
+        """The figure with a note in its title, its alternative text and its bottom left corner."""
+
+        def draw(ink: Ink, width: int) -> Figure:
+            figure = self.draw(ink, width)
+            figure.text(
+                0.005, 0.002, note, color=ink.text, fontsize=10 * PX, ha="left", va="bottom"
+            )
+            return figure
+
+        return replace(self, title=f"{self.title} ({note})", alt=f"{self.alt} ({note})", draw=draw)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

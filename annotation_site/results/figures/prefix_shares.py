@@ -72,7 +72,7 @@ def prefix_shares_figure(
         sentences.append(f"{panel.name} of {panel.model} ({panel.basis}): {values}.")
         if panel.has_line:
             sentences.append(f"Dotted line, {RANDOM}: {panel.control:.1%}.")
-    return FigurePlan(name, f"{title}, {model}", " ".join(sentences), "prefix_shares", draw)
+    return FigurePlan(name, f"{title}, {model}", " ".join(sentences), "prefix_shares", draw, model)
 
 
 def _in_words(row: "pd.Series[Any]", stack: Stack) -> str:

@@ -7,10 +7,12 @@ from annotation_site.analysis.annotation_frames import KIND_NAMES
 from annotation_site.analysis.controls import compared
 from annotation_site.analysis.paper import PREFIXES_SHOWN
 from annotation_site.analysis.prefix_shares import BOTH, NONE
+from annotation_site.analysis.strata import ONE_ANNOTATOR
 from annotation_site.analysis.written import decimal, points, points_bound, share
 from annotation_site.exports.table import Table
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.methods_estimates import estimates
+from annotation_site.results.files.people_sentences import people_sentences
 from annotation_site.results.files.references import cite
 
 Row = dict[str, Any]
@@ -383,7 +385,9 @@ def _intervals(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> It
             f"kind and layer (seed {choices['seed']})."
         )
     if means or agreement:
-        yield "All intervals are conditional on these annotators."
+        yield "All these intervals are conditional on these annotators."
+    if "people_intervals" in tables and parameters["counts"]["annotations"]:
+        yield from people_sentences(list(_rows(tables["people_intervals"])), choices["resamples"])
 
 
 def _software(parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -403,7 +407,9 @@ def _interval(row: Row, write: Any) -> str:
     if row["low"] is None or row["high"] is None:
         why = row.get("warning")
         return f"no interval: {why}" if why else "no interval"
-    return f"95% interval: {write(row['low'])} to {write(row['high'])}"
+    said = f"95% interval: {write(row['low'])} to {write(row['high'])}"
+    alone = ONE_ANNOTATOR in (row.get("warning") or "")
+    return f"{said}; {ONE_ANNOTATOR}" if alone else said
 
 
 def _p(p: float | None) -> str:

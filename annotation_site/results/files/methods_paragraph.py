@@ -8,9 +8,9 @@ from annotation_site.results.files.archive_texts import methods_text, product
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 
-TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement", "estimates")
-OF_PREFIXES = ("prefix_shares", "keys")
-"""More of a study whose lists are trigger prefixes."""
+TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
+MORE = ("prefix_shares", "keys", "people_intervals", "estimates")
+"""More that some snapshots have: of a study of trigger prefixes, and of the newer ones."""
 
 
 def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
@@ -25,7 +25,7 @@ def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
         "filter": snapshot.filters,
         "extractions": list(extraction_rows(study)),
     }
-    names = [*TABLES, *(name for name in OF_PREFIXES if name in snapshot.tables)]
+    names = [*TABLES, *(name for name in MORE if name in snapshot.tables)]
     tables = {name: table_of(snapshot, name) for name in names}
     return methods_text(parameters, tables)
 

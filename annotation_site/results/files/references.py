@@ -243,6 +243,20 @@ REFERENCES: dict[str, Reference] = {
             "doi": "10.2307/3002019",
         },
     ),
+    "owen-2007-pigeonhole": Reference(
+        "Owen",
+        2007,
+        "article",
+        {
+            "title": "The pigeonhole bootstrap",
+            "author": "Owen, Art B.",
+            "journal": "The Annals of Applied Statistics",
+            "volume": "1",
+            "number": "2",
+            "pages": "386--411",
+            "doi": "10.1214/07-AOAS122",
+        },
+    ),
     "rao-wu-1988-resampling": Reference(
         "Rao and Wu",
         1988,

@@ -1,6 +1,6 @@
 """Agreement as three questions, and every measure with its definition one fold away."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from annotation_site.analysis import written
 from annotation_site.annotation.lists.nouns import Nouns
+from annotation_site.results.pages.people_like_these import for_people
 from annotation_site.results.pages.remarks import remark
 from annotation_site.results.pages.values import (
     Row,
@@ -35,22 +36,31 @@ class Question:
     measure: str
     basis: str
     remark: str
+    people: str = ""
     chance: str = ""
 
 
-def questions(rows: Sequence[Row], measures: Row, nouns: Nouns) -> list[Question]:
+def questions(
+    rows: Sequence[Row], measures: Row, nouns: Nouns, people: Sequence[Row] = ()
+) -> list[Question]:
     """The three questions of a snapshot: of all models together where there are several.
 
-    `nouns` are those of the study's lists.
+    `nouns` are those of the study's lists, `people` the rows of `people_intervals`.
     """
     together = any(row["model"] is None for row in rows)
     known = {row["measure"]: row for row in rows if (row["model"] is None) == together}
     if not known:
         return []
+    like_these = {
+        row["measure"]: row
+        for row in people
+        if row["of"] == "agreement" and (row["model"] is None) == together
+    }
+    known = {name: {**row, "people": like_these.get(name)} for name, row in known.items()}
     return list(_questions(known, measures, {"entries": nouns.many}))
 
 
-def _questions(known: dict[str, Row], measures: Row, said: dict[str, str]) -> Iterator[Question]:
+def _questions(known: Mapping[str, Row], measures: Row, said: dict[str, str]) -> Iterator[Question]:
     observed = known.get(OBSERVED)
     alpha = known.get("krippendorff_alpha_concept")
     one_list = observed is not None and observed["lists"] == 1
@@ -112,6 +122,7 @@ def _question(heading: str, row: Row, meaning: str, measures: Row) -> Question:
         translated(measures[row["measure"]]["title"]),
         basis,
         remark(row["undefined"] if row["value"] is None else row["warning"]),
+        "" if row["low"] is None else for_people(row["people"], written.decimal).text,
         by_chance(row),
     )
 

@@ -11,7 +11,15 @@ from annotation_site.analysis import written
 from annotation_site.analysis.controls import compared
 from annotation_site.analysis.unjudged import most_moved
 from annotation_site.results.pages.people import Behind
-from annotation_site.results.pages.remarks import no_significance, remark
+from annotation_site.results.pages.people_like_these import (
+    NOTHING,
+    TABLE,
+    ForPeople,
+    common_reason,
+    for_people,
+    rows_by,
+)
+from annotation_site.results.pages.remarks import no_significance, one_annotator, remark
 from annotation_site.results.pages.values import (
     Row,
     between,
@@ -34,6 +42,7 @@ class Coverage:
     low: str
     high: str
     warning: str
+    people: ForPeople = NOTHING
 
 
 @dataclass(frozen=True)
@@ -47,33 +56,47 @@ class Difference:
     moved: str
     moved_href: str
     warning: str
+    people: ForPeople = NOTHING
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The headline of one model; `model` is empty where the study has one alone."""
+    """The headline of one model; `model` is empty where the study has one alone.
+
+    `no_people` says why no number has an interval for people like these, where it is one reason.
+    """
 
     model: str
     coverages: Sequence[Coverage]
     difference: Difference | None
 
+    @property
+    def no_people(self) -> str:
+        lines = [one.people for one in self.coverages]
+        lines += [self.difference.people] if self.difference else []
+        return common_reason([one for one in lines if one != NOTHING])
+
 
 def headlines(rows: Mapping[str, Sequence[Row]], behind: Behind) -> list[Headline]:
     """The headlines of a snapshot, from its tables."""
     shown = [row for row in rows["table_2"] if row["stopwords_concepts"] == "without"]
+    people = rows_by(rows.get(TABLE, ()))
     found = []
     for model, of_model in groupby(shown, key=lambda row: row["model"]):
         found.append(
             Headline(
                 model if behind.several_models else "",
-                [_coverage(row, behind) for row in of_model],
-                next(_differences(rows, model, behind), None),
+                [
+                    _coverage(row, behind, people.get(("coverage", model, row["kind"], "coverage")))
+                    for row in of_model
+                ],
+                next(_differences(rows, model, behind, people), None),
             )
         )
     return found
 
 
-def _coverage(row: Row, behind: Behind) -> Coverage:
+def _coverage(row: Row, behind: Behind, people: Row | None) -> Coverage:
     place = {name: _place(row[key]) for name, key in _PLACES.items()}
     return Coverage(
         name=kind_heading(row["kind"]),
@@ -82,6 +105,7 @@ def _coverage(row: Row, behind: Behind) -> Coverage:
         lists=part_of_lists(row["lists"], row["lists_total"]),
         href=behind.lists_of(row),
         warning=remark(row["warning"]),
+        people=for_people(people, written.share),
         **place,
     )
 
@@ -94,7 +118,7 @@ def _place(share: float | None) -> str:
 
 
 def _differences(
-    rows: Mapping[str, Sequence[Row]], model: Any, behind: Behind
+    rows: Mapping[str, Sequence[Row]], model: Any, behind: Behind, people: Mapping[Any, Row]
 ) -> Iterator[Difference]:
     kinds = compared(row["kind"] for row in rows["coverage"])
     name = minus_random(kinds[0])
@@ -121,7 +145,8 @@ def _differences(
             f"{said}; {said_too}" if said_too else said,
             moved,
             href,
-            remark(row["warning"]) if row["low"] is None else "",
+            remark(row["warning"]) if row["low"] is None else one_annotator(row),
+            for_people(people.get(("difference", model, None, "coverage")), written.points_bound),
         )
 
 

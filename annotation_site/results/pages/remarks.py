@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
+ONE_ANNOTATOR = "one annotator alone: another may find other concepts"  # as analysis.strata has it
 _NO_SIGNIFICANCE = "no significance is possible"
 # What `analysis` says with numbers or other sentences in it; what it says without them is in
 # `annotation_site/registry_words.py`. The first that fits is taken, and values hold no "; ".
@@ -63,6 +64,13 @@ _WITH_VALUES = (
     gettext_noop("no interval: fewer than %(few)s lists: annotate more"),
     gettext_noop("no interval: fewer than %(few)s lists are above %(bound)s"),
     gettext_noop("no interval: fewer than %(few)s lists are below %(bound)s"),
+    gettext_noop("no interval for people like these: 1 person, at least %(few)s are needed"),
+    gettext_noop("no interval for people like these: %(n)s people, at least %(few)s are needed"),
+    gettext_noop(
+        "no interval for people like these: few people gave most of the annotations (they count "
+        "like %(n)s people, at least %(few)s are needed)"
+    ),
+    gettext_noop("fewer than %(few)s people"),
     gettext_noop("%(n)s layer has judged lists of one kind alone and is left out"),
     gettext_noop("%(n)s layers have judged lists of one kind alone and are left out"),
     gettext_noop("no significance is possible: p cannot be below %(least)s, adjusted %(adjusted)s"),
@@ -122,6 +130,11 @@ def no_significance(row: Mapping[str, Any]) -> str:
     """The sentence that no significance is possible, if a row's warning says so."""
     said = (one for one in _parts(row.get("warning")) if one.startswith(_NO_SIGNIFICANCE))
     return remark(next(said, ""))
+
+
+def one_annotator(row: Mapping[str, Any]) -> str:
+    """The sentence that one person alone is behind a row, if its warning says so."""
+    return remark(ONE_ANNOTATOR) if ONE_ANNOTATOR in _parts(row.get("warning")) else ""
 
 
 def _parts(text: str | None) -> list[str]:

@@ -45,8 +45,11 @@ def page_context(study: Study, snapshot: Snapshot, people: Mapping[str, Person])
     measures, nouns = selectors.measures_of(snapshot), nouns_of(study.list_source)
     return {
         "headlines": headlines(rows, behind),
+        "has_sensitivity": "sensitivity" in rows,
         "methods": methods_paragraph(study, snapshot),
-        "questions": questions(rows["agreement"], measures, nouns),
+        "questions": questions(
+            rows["agreement"], measures, nouns, rows.get("people_intervals", ())
+        ),
         "measures": by_model(rows["agreement"], measures),
         "gaps": gaps(study, rows, snapshot.counts, behind),
         "disputes": disputes(study, rows, behind),

@@ -21,6 +21,7 @@ class Summary:
     overlap: float | None
     overlap_lists: int
     annotations: int
+    annotators: int
     computed_at: datetime.datetime
     is_current: bool
 
@@ -50,6 +51,7 @@ def summary_of(study: Study) -> Summary | None:
         overlap=statistics.fmean(overlaps) if overlaps else None,
         overlap_lists=len(overlaps),
         annotations=counts["annotations"],
+        annotators=counts["annotators"],
         computed_at=computed_at,
         is_current=version == data_version(study.pk),
     )

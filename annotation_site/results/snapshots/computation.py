@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames
-from annotation_site.analysis.strata import Populations
+from annotation_site.analysis.strata import ONE_ANNOTATOR, Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
@@ -45,6 +45,9 @@ from annotation_site.results.tables.request import TableRequest
 Purpose = Assignment.Purpose
 MADE_UP = "made-up annotations"
 """The mark on every figure of annotations that no people gave."""
+OF_ONE_PERSON = "one annotator alone"
+"""The note on every figure of coverage that rests on one person's annotations."""
+_OF_COVERAGE = ("coverage", "prefix_shares", "table_2")
 LISTED = "listed"
 """What an extraction has in place of a number of vectors per layer where somebody chose them."""
 
@@ -115,6 +118,8 @@ def _drawn(
     figures: dict[str, Any] = {}
     files: Files = {}
     for plan in _plans(study, frames):
+        if plan.table in _OF_COVERAGE and _of_one_person(frames, plan.model):
+            plan = plan.noted(OF_ONE_PERSON)
         if study.made_up:
             plan = plan.marked(MADE_UP)
         figures[plan.name] = {"title": plan.title, "alt": plan.alt, "table": plan.table}
@@ -126,6 +131,13 @@ def _drawn(
             else:
                 files[plan.name, extension] = printed(plan.draw, extension, title=plan.title)
     return figures, files
+
+
+def _of_one_person(frames: dict[str, pd.DataFrame], model: str) -> bool:
+    """Whether one person annotated all lists of a kind; `model` is empty for all models."""
+    rows = frames["coverage_intervals"]
+    rows = rows[rows["layer"].isna() & ((rows["model"] == model) | (model == ""))]
+    return any(ONE_ANNOTATOR in str(warning) for warning in rows["warning"])
 
 
 def _frame(stored: dict[str, Any]) -> pd.DataFrame:
@@ -276,6 +288,7 @@ def _across_layers(study: Study, frames: dict[str, pd.DataFrame]) -> Iterator[Fi
             coverage_alt_text(rows, **options),
             "coverage",
             coverage_across_layers(rows, **options),
+            model=str(model),
         )
 
 

@@ -22,17 +22,18 @@ from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, 
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.controls import compared
 from annotation_site.analysis.coverage import coverage_table, list_coverage
+from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.estimate_tables import (
     estimate_differences_table,
     estimates_table,
 )
-from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.analysis.people_intervals import Setting, people_intervals
 from annotation_site.analysis.prefix_shares import KEY_COLUMNS, keys_table
 from annotation_site.analysis.sensitivity import sensitivity_table
+from annotation_site.analysis.strata import ONE_ANNOTATOR, joined
 from annotation_site.analysis.variance_components import variance_components
 from annotation_site.exports.table import Table, table_from_frame
 from annotation_site.results.tables.request import FINAL, TableRequest
@@ -40,10 +41,10 @@ from annotation_site.results.tables.request import FINAL, TableRequest
 NO_PATTERNS = "undefined, because nobody found a pattern."
 
 _NO_PEOPLE = {
-    FINAL: "no interval: some lists rest on one adjudicated annotation, which has no people",
+    FINAL: "no interval for people like these: some lists rest on one adjudicated annotation",
     **dict.fromkeys(
         MACHINE_ANNOTATORS,
-        "no interval: machine annotators are counted as people, and are no sample of people",
+        "no interval for people like these: machine annotators are counted as people",
     ),
 }
 """Annotators who are no people, and what that does to intervals for people like the annotators."""
@@ -139,7 +140,20 @@ def retest(request: TableRequest) -> pd.DataFrame:
     if request.repeats is None or not len(request.repeats.annotations):
         return pd.DataFrame({name: [] for name in ("annotator", *COLUMNS)})
     repeats = request.agreement_of(request.repeats)
-    return retest_table(request.agreement, repeats, **request.draws)
+    table = retest_table(request.agreement, repeats, **request.draws)
+    alone = request.repeats.annotations["annotator"].nunique() == 1
+    return _warned(table, alone)
+
+
+def _warned(table: pd.DataFrame, alone: bool) -> pd.DataFrame:
+    """A table of agreement, in which one person's rows, or all rows, say so."""
+    of_one = table["annotator"].notna() | alone
+    has_value = of_one & table["value"].notna()
+    said = [
+        joined([ONE_ANNOTATOR if one else "", warning])
+        for one, warning in zip(has_value, table["warning"], strict=True)
+    ]
+    return table.assign(warning=pd.Series(said, index=table.index, dtype="object"))
 
 
 def reference(request: TableRequest) -> pd.DataFrame:
@@ -198,8 +212,10 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
         machine = request.agreement_of(labels)
         # Where machines are counted as people, they are not their own partners.
         part = machine_table(request.agreement, machine, apart=MACHINE_ANNOTATORS, **request.draws)
-        part.insert(0, "annotator", name)
-        parts.append(part)
+        part.insert(0, "annotator", None)
+        people = request.labels.annotations["annotator"]
+        alone = people[~people.isin(MACHINE_ANNOTATORS)].nunique() == 1
+        parts.append(_warned(part, alone).assign(annotator=name))
     columns = ["annotator", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

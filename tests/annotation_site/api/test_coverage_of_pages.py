@@ -148,6 +148,7 @@ BY_SCRIPT = {
     "results:results": "results, results POST, table, figures, snapshots",
     "results:status": "snapshot, results POST",
     "results:summary": "results, table",
+    "results:sensitivity": "results, table",
     "results:lists": "study_lists, items",
     "results:list": "study_list, look POST",
     "results:adjudication": "adjudication",
