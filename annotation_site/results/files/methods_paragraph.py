@@ -9,8 +9,8 @@ from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
-OF_PREFIXES = ("prefix_shares", "keys")
-"""More of a study whose lists are trigger prefixes."""
+OF_SOME = ("prefix_shares", "keys", "other_controls")
+"""More that a snapshot can have: those of trigger prefixes, and those of this version."""
 
 
 def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
@@ -25,7 +25,7 @@ def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
         "filter": snapshot.filters,
         "extractions": list(extraction_rows(study)),
     }
-    names = [*TABLES, *(name for name in OF_PREFIXES if name in snapshot.tables)]
+    names = [*TABLES, *(name for name in OF_SOME if name in snapshot.tables)]
     tables = {name: table_of(snapshot, name) for name in names}
     return methods_text(parameters, tables)
 
