@@ -57,7 +57,7 @@ State = Publication.State
 TABLES = (
     "table_2", "coverage", "coverage_adjudicated", "coverage_intervals", "prefix_shares",
     "real_against_random", "agreement", "agreement_by_kind", "agreement_by_layer",
-    "agreement_by_category", "people_intervals",
+    "agreement_by_category", "people_intervals", "other_controls",
 )  # fmt: skip
 """The tables that are public. No other is: they tell of single people, their times or lists."""
 FIGURES = ("coverage-across-layers", "prefix-shares", "coverage-by-kind")
@@ -215,7 +215,8 @@ def _shown_tables(
         first = tables.by_category(intervals, study.categories, behind, layers=layers)
     kinds = compared(row["kind"] for row in rows["coverage"])
     real = tables.real_against_random(rows["real_against_random"], kinds, behind, layers=layers)
-    return [table for table in (first, real) if table.rows]
+    others = tables.other_controls(rows.get("other_controls", ()), behind, layers=layers)
+    return [table for table in (first, real, others) if table.rows]
 
 
 def _figures(folder: Path, study: Study, snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Skew and kurtosis of vectors' scores over the vocabulary, bit by bit the same everywhere.
+"""Skew and kurtosis of vectors' scores over the vocabulary, whatever the threads and blocks.
 
 Coordinates are rounded to whole numbers of so few bits that float64 holds every sum of their
 products exactly. A matrix product then gives the same scores in any order of additions, so on any

@@ -110,9 +110,9 @@ def make_extraction(
             kind=kind,
             layer=layer,
             index=index,
-            norm=1.0,
+            norm=None if kind == "shuffled" else 1.0,
             token_ids=[(next_start + r) % 100 for r in range(LIST_LENGTH)],
-            scores=[1 - r / 100 for r in range(LIST_LENGTH)],
+            scores=None if kind == "shuffled" else [1 - r / 100 for r in range(LIST_LENGTH)],
             context="a secret context" if kind == "update" else "",
         )
         for kind in kinds

@@ -97,14 +97,16 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
     postings_sweep()
     make_trace(prompt=f"A prompt for {model}", is_shared=True, answer=None)
     for n, vector in enumerate(Vector.objects.order_by("index")):
+        kind = kinds[n % len(kinds)]
+        has_vector = kind != "shuffled"
         Vector.objects.filter(pk=vector.pk).update(
-            kind=kinds[n % len(kinds)],
+            kind=kind,
             layer=layers[n % len(layers)],
             index=offset + n,
-            scores=[score] * 30,
-            bottom_token_ids=[offset % 100] * 30,
+            scores=[score] * 30 if has_vector else None,
+            bottom_token_ids=[offset % 100] * 30 if has_vector else None,
             context=context,
-            norm=score,
+            norm=score if has_vector else None,
         )
     place = {"extraction": extraction, "layer": layers[0], "index": offset}
     ValueStatistics.objects.create(**place, norm=score, kurtosis=score, skew=score)
@@ -305,7 +307,7 @@ def _seen(response):
 @pytest.mark.parametrize(
     ("kinds", "other_kinds", "rules"),
     [
-        (("value", "random"), ("update", "value"), None),
+        (("value", "random"), ("update", "shuffled"), None),
         pytest.param(("key",), ("random-key", "key"), RULES_OF_PREFIXES, marks=pytest.mark.long),
     ],
     ids=["tokens", "prefixes"],

@@ -306,20 +306,17 @@ def _prefixes(tables: Mapping[str, Table]) -> Iterator[str]:
 
 def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     kinds = compared(row["kind"] for row in _rows(tables["coverage"]))
-    first, second = (KIND_NAMES[kind] for kind in kinds)
-    rows = [
-        row
-        for row in _rows(tables["real_against_random"])
-        if row["measure"] == "coverage" and row["layer"] is None and row["difference"] is not None
-    ]
-    for row in rows:
+    differences = [(kinds, row) for row in _overall(tables, "real_against_random")]
+    differences += [(("value", row["control"]), row) for row in _overall(tables, "other_controls")]
+    for of_kinds, row in differences:
+        first, second = (KIND_NAMES[kind] for kind in of_kinds)
         yield (
             f"The coverage of the {first} of {row['model']} minus that of its {second} "
             f"is {points(row['difference'])} points ({_interval(row, points_bound)}), with Cliff's "
             f"delta {decimal(row['cliffs_delta'])} {cite('cliff-1993-dominance')} and "
             f"{_p(row['p'])}."
         )
-    if rows:
+    if differences:
         draws = parameters["tables"]["resamples"]
         yield (
             "The difference is the mean of the differences within layers. The two-sided "
@@ -328,6 +325,15 @@ def _differences(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> 
             f"at least as far from 0 {cite('phipson-smyth-2010-permutation')}. Holm's method "
             f"{cite('holm-1979-simple')} adjusts p-values over layers and models."
         )
+
+
+def _overall(tables: Mapping[str, Table], name: str) -> list[Row]:
+    """Differences of coverage over all layers; none where an older archive lacks the table."""
+    return [
+        row
+        for row in (_rows(tables[name]) if name in tables else ())
+        if row["measure"] == "coverage" and row["layer"] is None and row["difference"] is not None
+    ]
 
 
 def _agreement(study: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:

@@ -215,7 +215,16 @@ def ids_of(text: object) -> list[int]:
 
 
 def check_sides(vector: Vector, tokens: set[int], where: str) -> None:
-    """Each side has a score per token, and its tokens are in the archive, each once."""
+    """Each side has a score per token, and its tokens are in the archive, each once.
+
+    Shuffled tokens have no vector, so neither scores nor a norm nor another side.
+    """
+    if vector.kind == Kind.SHUFFLED:
+        numbers = (vector.scores, vector.norm, vector.bottom_token_ids, vector.bottom_scores)
+        if any(one is not None for one in numbers):
+            raise Invalid(f"{where}: shuffled tokens have scores or a norm, but no vector.")
+        _check_tokens(vector.token_ids, tokens, where)
+        return
     sides = [(vector.token_ids, vector.scores)]
     if (vector.bottom_token_ids is None) != (vector.bottom_scores is None):
         raise Invalid(f"{where}: the lowest tokens lack their scores, or the scores their tokens.")
@@ -224,12 +233,16 @@ def check_sides(vector: Vector, tokens: set[int], where: str) -> None:
     for ids, scores in sides:
         if not isinstance(ids, list) or not isinstance(scores, list) or len(ids) != len(scores):
             raise Invalid(f"{where}: there are other numbers of tokens and scores.")
-        if len(set(ids)) != len(ids) or not set(ids) <= tokens:
-            raise Invalid(f"{where}: a token is not in restore/tokens.jsonl, or there twice.")
+        _check_tokens(ids, tokens, where)
         if not all(isinstance(one, int | float) and abs(one) < 3e38 for one in scores):
             raise Invalid(f"{where}: scores are numbers.")
     if not isinstance(vector.norm, int | float) or not math.isfinite(vector.norm):
         raise Invalid(f"{where}: the norm is a number.")
+
+
+def _check_tokens(ids: object, tokens: set[int], where: str) -> None:
+    if not isinstance(ids, list) or len(set(ids)) != len(ids) or not set(ids) <= tokens:
+        raise Invalid(f"{where}: a token is not in restore/tokens.jsonl, or there twice.")
 
 
 def check_prefixes(stored: object, length: int, where: str) -> list[Values]:

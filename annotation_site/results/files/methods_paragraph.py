@@ -9,7 +9,7 @@ from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
-MORE = ("prefix_shares", "keys", "people_intervals", "estimates")
+MORE = ("prefix_shares", "keys", "other_controls", "people_intervals", "estimates")
 """More that some snapshots have: of a study of trigger prefixes, and of the newer ones."""
 
 

@@ -24,7 +24,7 @@ from annotation_site.results.pages.values import (
     Row,
     between,
     kind_heading,
-    minus_random,
+    minus_control,
     part_of_lists,
 )
 
@@ -121,7 +121,7 @@ def _differences(
     rows: Mapping[str, Sequence[Row]], model: Any, behind: Behind, people: Mapping[Any, Row]
 ) -> Iterator[Difference]:
     kinds = compared(row["kind"] for row in rows["coverage"])
-    name = minus_random(kinds[0])
+    name = minus_control(kinds)
     for row in rows["real_against_random"]:
         if row["model"] != model or row["layer"] is not None or row["measure"] != "coverage":
             continue

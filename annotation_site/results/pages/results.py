@@ -38,7 +38,9 @@ def page_context(study: Study, snapshot: Snapshot, people: Mapping[str, Person])
     from annotation_site.results.files.methods_paragraph import methods_paragraph
 
     rows = {name: selectors.rows_of(snapshot, name) for name in snapshot.tables}
-    if not {"table_2", "missing"} <= set(rows):  # of an older version; the next is on its way
+    if not {"table_2", "missing", "other_controls"} <= set(
+        rows
+    ):  # of an older version; the next is on its way
         return {"older": True}
     several = len({row["model"] for row in rows["coverage"]}) > 1
     behind = Behind(study, people, several)
@@ -72,6 +74,8 @@ def _tables(
         "by_layer": tables.by_category(intervals, categories, behind, layers=True),
         "real": tables.real_against_random(real, kinds, behind, layers=False),
         "real_by_layer": tables.real_against_random(real, kinds, behind, layers=True),
+        "others": tables.other_controls(rows["other_controls"], behind, layers=False),
+        "others_by_layer": tables.other_controls(rows["other_controls"], behind, layers=True),
         "retest": agreement_across(
             "retest", gettext("The same person, twice"), rows["retest"], few, behind
         ),

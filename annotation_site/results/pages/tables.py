@@ -21,7 +21,7 @@ from annotation_site.results.pages.values import (
     kind_heading,
     kind_name,
     lists_words,
-    minus_random,
+    minus_control,
     number,
     translated,
     valued,
@@ -34,6 +34,22 @@ REAL_MEASURES = {
     "coverage": _("Coverage"),
     "coverage_with_stopwords": _("With stopwords concepts"),
 }
+
+CONTROL_MEANINGS = {
+    "random": _("Random vectors have each dimension’s mean and spread alone."),
+    "random-covariance": _(
+        "Random vectors with covariance have the mean and the whole covariance of their layer’s "
+        "value vectors."
+    ),
+    "permuted": _(
+        "Permuted value vectors have the coordinates of a value vector, in random order."
+    ),
+    "shuffled": _(
+        "Shuffled tokens come from many lists of their layer, so there is nothing to find: their "
+        "coverage shows people’s false positives."
+    ),
+}
+"""What each control of value vectors keeps."""
 
 
 @dataclass(frozen=True)
@@ -200,38 +216,66 @@ def paper_of_keys() -> str:
 def real_against_random(
     rows: Sequence[Row], kinds: tuple[str, str], behind: Behind, *, layers: bool
 ) -> PageTable:
-    """A kind against its random control, over all layers or in each."""
-    name = minus_random(kinds[0])
+    """A kind against its control, over all layers or in each."""
+    name = minus_control(kinds)
     shown = [row for row in rows if (row["layer"] is not None) == layers]
     adjusted = any(row["p_adjusted"] is not None for row in shown)
-    body = [
-        [
-            words(
-                f"{REAL_MEASURES[row['measure']]}: {_all_layers(row, behind)}",
-                behind.lists_of(row) if layers else "",
-            ),
-            Cell(written.share(row["mean_first"]), remark=lists_words(row["lists_first"])),
-            Cell(written.share(row["mean_second"]), remark=lists_words(row["lists_second"])),
-            valued(row, written.points, "difference", ends=written.points_bound),
-            Cell(written.decimal(row["cliffs_delta"])),
-            Cell(written.p_value(_p_shown(row)), remark=no_significance(row)),
-        ]
-        for row in shown
-    ]
     return PageTable(
         "real_against_random",
         gettext("%(difference)s, by layer") % {"difference": name} if layers else name,
-        [
-            gettext("What"),
-            *map(kind_heading, kinds),
-            gettext("Difference in points"),
-            gettext("Cliff’s delta"),
-            gettext("p, adjusted") if adjusted else gettext("p"),
-        ],
-        body,
+        [gettext("What"), *map(kind_heading, kinds), *_real_columns(adjusted=adjusted)],
+        [_real_row(row, "", behind, layers=layers) for row in shown],
         _real_caption(adjusted=adjusted, layers=layers),
         _warnings(shown, behind),
     )
+
+
+def other_controls(rows: Sequence[Row], behind: Behind, *, layers: bool) -> PageTable:
+    """Value vectors against each further control, over all layers or in each."""
+    shown = [row for row in rows if (row["layer"] is not None) == layers]
+    adjusted = any(row["p_adjusted"] is not None for row in shown)
+    controls = dict.fromkeys(row["control"] for row in shown)
+    title = gettext("Value minus other controls")
+    caption = [str(CONTROL_MEANINGS[control]) for control in controls]
+    return PageTable(
+        "other_controls",
+        gettext("%(difference)s, by layer") % {"difference": title} if layers else title,
+        [
+            gettext("Control and measure"),
+            kind_heading(Kind.VALUE),
+            gettext("Control"),
+            *_real_columns(adjusted=adjusted),
+        ],
+        [
+            _real_row(row, f"{kind_heading(row['control'])}, ", behind, layers=layers)
+            for row in shown
+        ],
+        " ".join([*caption, _real_caption(adjusted=adjusted, layers=layers)]),
+        _warnings(shown, behind),
+    )
+
+
+def _real_columns(*, adjusted: bool) -> list[str]:
+    return [
+        gettext("Difference in points"),
+        gettext("Cliff’s delta"),
+        gettext("p, adjusted") if adjusted else gettext("p"),
+    ]
+
+
+def _real_row(row: Row, before: str, behind: Behind, *, layers: bool) -> list[Cell]:
+    """A difference, its two means and its test; `before` begins the row's heading."""
+    return [
+        words(
+            f"{before}{REAL_MEASURES[row['measure']]}: {_all_layers(row, behind)}",
+            behind.lists_of(row) if layers else "",
+        ),
+        Cell(written.share(row["mean_first"]), remark=lists_words(row["lists_first"])),
+        Cell(written.share(row["mean_second"]), remark=lists_words(row["lists_second"])),
+        valued(row, written.points, "difference", ends=written.points_bound),
+        Cell(written.decimal(row["cliffs_delta"])),
+        Cell(written.p_value(_p_shown(row)), remark=no_significance(row)),
+    ]
 
 
 def _real_caption(*, adjusted: bool, layers: bool) -> str:

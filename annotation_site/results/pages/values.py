@@ -89,9 +89,13 @@ def kind_heading(kind: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def minus_random(kind: str) -> str:
-    """The name of a kind's difference from its random control."""
-    return gettext("Keys minus random keys") if kind == Kind.KEY else gettext("Value minus random")
+def minus_control(kinds: tuple[str, str]) -> str:
+    """The name of a kind's difference from its control."""
+    if kinds[0] == Kind.KEY:
+        return gettext("Keys minus random keys")
+    if kinds[1] == Kind.RANDOM:
+        return gettext("Value minus random")
+    return gettext("Value minus %(control)s") % {"control": kind_name(kinds[1])}
 
 
 def model_name(model: str | None) -> str:

@@ -59,6 +59,7 @@ TABLES_STEP, FIGURES_STEP = gettext_noop("Tables"), gettext_noop("Figures")
 _STEPS = {
     "coverage_intervals": gettext_noop("Intervals of coverage"),
     "real_against_random": gettext_noop("Real against random"),
+    "other_controls": gettext_noop("Other controls"),
     "agreement": gettext_noop("Agreement and its intervals"),
 }
 """What takes long enough to be named while it runs."""

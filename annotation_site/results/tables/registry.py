@@ -20,7 +20,7 @@ from annotation_site.analysis.agreement.lists import (
 from annotation_site.analysis.agreement.tables import COLUMNS
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
 from annotation_site.analysis.comparisons import kind_comparison
-from annotation_site.analysis.controls import compared
+from annotation_site.analysis.controls import compared, other_controls
 from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.estimate_tables import (
@@ -118,9 +118,28 @@ def table_2(request: TableRequest) -> pd.DataFrame:
 def real_against_random(request: TableRequest) -> pd.DataFrame:
     """Value vectors against random ones, in coverage without and with stopwords concepts.
 
-    In a study of trigger prefixes: keys against random keys, and no stopwords are proposed.
+    Without random vectors, against the first other control that there is. In a study of trigger
+    prefixes: keys against random keys, and no stopwords are proposed.
     """
-    first, second = kinds = compared(request.counts["kind"].unique())
+    return _difference(request, compared(request.counts["kind"].unique()))
+
+
+def other_controls_table(request: TableRequest) -> pd.DataFrame:
+    """Value vectors against each further control; p-values are adjusted for each one alone."""
+    parts = []
+    for control in other_controls(request.counts["kind"].unique()):
+        part = _difference(request, ("value", control))
+        part.insert(0, "control", control)
+        parts.append(part)
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    empty = _difference(request, ("", "")).head(0)
+    empty.insert(0, "control", pd.Series(dtype="object"))
+    return empty
+
+
+def _difference(request: TableRequest, kinds: tuple[str, str]) -> pd.DataFrame:
+    first, second = kinds
     columns = ["coverage"] if first == "key" else ["coverage", "coverage_with_stopwords"]
     table = kind_comparison(
         request.counts,
@@ -281,6 +300,7 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "competence": lambda request: competence_table(
         request.agreement.annotations[None], **request.draws
     ),
+    "other_controls": other_controls_table,
 }
 """Every table by name. Columns and meanings are described in docs/measures.md."""
 

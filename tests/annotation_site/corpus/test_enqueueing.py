@@ -85,6 +85,7 @@ EVERY_OPTION = {
     "glosses": ("wikipedia",),
     "drop_special": True,
     "through_head": True,
+    "value_statistics": True,
     "device": "cuda:1",
     "revision": "v1.0",
     "gguf_file": "model-Q4_0.gguf",

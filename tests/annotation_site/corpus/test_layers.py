@@ -107,6 +107,20 @@ def test_one_worker_makes_the_bundle_of_the_command_line(site, digest, messages)
     assert [path.name for path in site.BUNDLES_DIR.iterdir()] == [str(extraction.public_id)]
 
 
+def test_layers_have_further_controls_and_statistics(site, tmp_path):
+    kinds = ("value", "permuted", "shuffled")
+    options = replace(EVERY, kinds=kinds, value_statistics=True, name="tiny")
+    direct = extract(str(site.MODELS_DIR / "tiny"), tmp_path / "direct", options)
+    extraction = services.extraction_enqueue(model_source="tiny", options=options)
+    work_until_it_ends(extraction)
+    assert (extraction.state, extraction.bundle_digest) == (State.READY, direct.digest)
+    assert set(extraction.layers.values_list("total", flat=True)) == {2 * D_FF + 2 * DRAWN}
+    assert extraction.value_statistics.count() == LAYERS * D_FF
+    shuffled = extraction.vectors.filter(kind="shuffled")
+    assert shuffled.count() == LAYERS * DRAWN
+    assert set(shuffled.values_list("norm", "scores")) == {(None, None)}
+
+
 def test_each_layer_goes_to_one_worker_however_many_ask_at_once(site, monkeypatch):
     extraction = prepared()
     ExtractionLayer.objects.bulk_create(

@@ -148,7 +148,7 @@ def test_one_person_and_no_random_vectors_say_what_is_missing(client):
     publish(study)
     page = client.get(f"/public/{study.slug}/").content.decode()
     assert "nothing can be said about agreement" in page
-    assert "no random vectors beside value vectors" in page
+    assert "no control beside value vectors" in page
 
 
 def test_prefixes_of_keys_are_published_as_such(client):
