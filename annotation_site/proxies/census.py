@@ -44,7 +44,7 @@ _ALIKE: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class LayerNumbers:
-    """What is known of a proxy in a layer: of how many vectors, and their mean."""
+    """Census of a proxy in a layer: the number of vectors, and their mean."""
 
     layer: int
     vectors: int

@@ -106,9 +106,9 @@ class ProxyLayer(models.Model):
 
 
 class KnownOfModel(models.Model):
-    """What could be known of all value vectors of a model when its studies were last told.
+    """Digest of the censuses of a model as its studies were last told of them.
 
-    `known` is a digest. Where it changes, the tables of the model's studies are computed again.
+    Where `known` changes, the tables of the model's studies are computed again.
     """
 
     weights_digest = models.CharField(max_length=80, unique=True)

@@ -147,7 +147,7 @@ def _sign(number: int, x: float, y: float, ink: Ink) -> Any:
 
 def _look(number: int, ink: Ink) -> dict[str, Any]:
     if number:
-        return {"marker": "o", "mfc": _BLUE, "mec": ink.under, "mew": 0.8, "ms": 8 * PX}
+        return {"marker": "o", "mfc": _BLUE, "mec": ink.text, "mew": 0.8, "ms": 8 * PX}
     return {"marker": "s", "mfc": ink.under, "mec": ink.text, "mew": 1.2, "ms": 7 * PX}
 
 
@@ -157,8 +157,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, number: int, ink: Ink) -> None:
     place = middle + (0.14 if number else -0.14) * wide
     known = rows["low"].notna().to_numpy()
     low, high = (100 * rows[end].to_numpy(dtype=float) for end in ("low", "high"))
-    colour = _BLUE if number else ink.text
-    axes.vlines(place[known], low[known], high[known], color=colour, linewidth=1.6, zorder=3)
+    axes.vlines(place[known], low[known], high[known], color=ink.text, linewidth=1.4, zorder=3)
     value = 100 * rows["value"].to_numpy(dtype=float)
     axes.plot(place, value, linestyle="", zorder=4, **_look(number, ink))
 
