@@ -73,8 +73,8 @@ FILES = {
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
         "annotation_frames comparisons controls coverage intervals majority means members missing "
-        "one_annotation paper people permutations power prefix_shares side_by_side stopwords strata "
-        "stratified unjudged variance_components written"
+        "one_annotation paper people permutations power prefix_shares side_by_side stopwords "
+        "strata stratified unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays couples encoding groups lists matching measure patterns reference "
