@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.controls import CONTROLS
+from annotation_site.analysis.controls import compared
 from annotation_site.analysis.estimate_lists import (
     LEAST_LISTS,
     JudgedLists,
@@ -36,7 +36,6 @@ from annotation_site.analysis.strata import (
 )
 
 VALUE = "value"
-CONTROL = CONTROLS[VALUE]
 
 LEAST_AWAY = 15
 """Lists that are not 0, and lists that are not 1, that an interval takes."""
@@ -138,8 +137,10 @@ class EstimatedModel:
         self.given = given
         of_model = given.lists[given.lists["model"] == name]
         self._values = JudgedLists.of_frame(of_model[of_model["kind"] == VALUE], given.measures)
-        self._control = JudgedLists.of_frame(of_model[of_model["kind"] == CONTROL], given.measures)
-        self.has_control = bool((of_model["kind"] == CONTROL).any())
+        _, self.control_kind = compared([VALUE, *of_model["kind"].unique()])
+        of_control = of_model[of_model["kind"] == self.control_kind]
+        self._control = JudgedLists.of_frame(of_control, given.measures)
+        self.has_control = bool(len(of_control))
         sizes = given.populations.sizes
         self.sizes = {
             x: n for (model, kind, x), n in sizes.items() if (model, kind) == (name, VALUE)
@@ -352,7 +353,7 @@ class EstimatedModel:
         if self.refusal:
             return self._none(span, lists, self.refusal)
         if empty := lists.without(span):
-            return self._none(span, lists, _no_list(empty, CONTROL))
+            return self._none(span, lists, _no_list(empty, "the control"))
         weights = np.array([self.sizes[layer] for layer in span.layers], dtype=np.float64)
         strata = lists.strata(span, np.full(len(weights), np.inf))
         sample = lists.sample(span, strata, weights / weights.sum())
@@ -373,10 +374,10 @@ class EstimatedModel:
         return self._of(span, lists, found, half, reasons, warnings, found.freedom)
 
 
-def _no_list(layers: Sequence[int], kind: str = VALUE) -> str:
+def _no_list(layers: Sequence[int], kind: str = "value vectors") -> str:
     has = "has" if len(layers) == 1 else "have"
     return (
-        f"{layer_words(layers)} {has} no annotated list of {kind} vectors: annotate a list of each "
+        f"{layer_words(layers)} {has} no annotated list of {kind}: annotate a list of each "
         "layer, or take layers that have one"
     )
 

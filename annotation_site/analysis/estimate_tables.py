@@ -13,7 +13,6 @@ import pandas as pd
 
 from annotation_site.analysis.estimate_lists import Span
 from annotation_site.analysis.estimate_models import (
-    CONTROL,
     VALUE,
     EstimatedModel,
     EstimateInput,
@@ -119,7 +118,7 @@ def _estimates(
 
 
 def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
-    """Estimate differences of value vectors from their random control, and between models.
+    """Estimate differences of value vectors from their control, and between models.
 
     Parameters
     ----------
@@ -131,7 +130,7 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
     DataFrame
         One row per pair, proxy, group of layers and measure: ``first`` and ``second`` (model and
         kind), ``proxy``, ``layer_from``, ``layer_to``, ``measure``, ``difference``, ``low``,
-        ``high`` (95%), ``lists_first``, ``lists_second``, ``warning``. Random vectors are draws
+        ``high`` (95%), ``lists_first``, ``lists_second``, ``warning``. Controls are draws
         from infinitely many, so the proxy and the finite population correction are those of the
         value vectors alone; the layers have the same weights on both sides. Models are compared
         over all their layers.
@@ -151,7 +150,7 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
                 rows += _differences(
                     given,
                     (model.part(span, proxy), model.control(span)),
-                    [(model.name, VALUE, span.layers), (model.name, CONTROL, span.layers)],
+                    [(model.name, VALUE, span.layers), (model.name, model.control_kind, span.layers)],
                     proxy,
                     span,
                 )

@@ -200,6 +200,12 @@ def _predicted(
         return replace(told, reason=reason)
     if drawn is None:
         return replace(told, reason=gettext("The plan draws no list of the kind to predict."))
+    if _is_chosen(plan, drawn):
+        reason = gettext(
+            "Vectors of this model were chosen, not drawn at random, so there is no sampling "
+            "interval to predict."
+        )
+        return replace(told, reason=reason)
     value = _components(rows, whole, kind)
     second = _components(rows, whole, control) if control else None
     if value is None or (control and second is None):
@@ -281,6 +287,13 @@ def _population(plan: StudyPlan, drawn: DrawnLists) -> float:
         return len(places) / len({layer for layer, _ in places})
     of = next(one for one in plan.extractions if one.pk == drawn.extraction)
     return of.model.d_ff if of.model is not None and of.model.d_ff else inf
+
+
+def _is_chosen(plan: StudyPlan, drawn: DrawnLists) -> bool:
+    """Whether somebody chose the extraction's value vectors, so that they are no sample."""
+    of = next(one for one in plan.extractions if one.pk == drawn.extraction)
+    listed = of.parameters.get("vectors") or of.parameters.get("per_layer") == "listed"
+    return drawn.kind == Kind.VALUE.label and bool(listed)
 
 
 def _design(one: Precision, preview: Preview, plan: tuple[int, int]) -> Design:

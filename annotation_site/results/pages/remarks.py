@@ -39,7 +39,7 @@ _WITH_VALUES = (
         "layer, or take layers that have one"
     ),
     gettext_noop(
-        "layer %(layers)s has no annotated list of random vectors: annotate a list of each "
+        "layer %(layers)s has no annotated list of the control: annotate a list of each "
         "layer, or take layers that have one"
     ),
     gettext_noop(
@@ -47,7 +47,7 @@ _WITH_VALUES = (
         "layer, or take layers that have one"
     ),
     gettext_noop(
-        "layers %(layers)s have no annotated list of random vectors: annotate a list of each "
+        "layers %(layers)s have no annotated list of the control: annotate a list of each "
         "layer, or take layers that have one"
     ),
     gettext_noop("the number of vectors of layer %(layers)s is not known"),

@@ -285,3 +285,11 @@ def test_a_plan_without_a_control_has_no_difference(past):
     assert (found.control, found.plan.smallest_difference) == ("", None)
     only = StudyPlan(title="Updates", extractions=plan.extractions, kinds=("update",))
     assert predicted(only, past.created_by).kind == "update"
+
+
+def test_chosen_vectors_have_no_sampling_interval_to_predict(past):
+    plan = plan_like(past)
+    plan.extractions[0].parameters["vectors"] = [[0, 1]]
+    found = predicted(plan, past.created_by)
+    assert found.curve == ()
+    assert found.reason.startswith("Vectors of this model were chosen, not drawn at random")
