@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from annotation_site.analysis.agreement.patterns import (
 
 _CELLS = 4_000_000  # pairs of entries that are counted at once
 
-Counts = NDArray[np.int16]
+Counts = NDArray[np.integer[Any]]
 """How many patterns hold both entries of a pair, a row per annotation."""
 
 
@@ -71,24 +72,25 @@ def _counted(
         now = rows[begin : begin + step]
         sides = np.stack([answers.pairs.first[now], answers.pairs.second[now]])
         known, place = np.unique(sides, return_inverse=True)
-        one, other = _together(answers.patterns, known, width)[place.reshape(sides.shape)]
+        first, second = place.reshape(sides.shape)
+        together = _together(answers.patterns, known, width)
         # Entries beyond the end of a list are in no pattern, and no entries.
         beyond = cells - every[now]
-        equal = (one == other).sum(axis=1) - beyond
-        chance = np.zeros(len(now))
-        for number in range(int(max(one.max(initial=0), other.max(initial=0))) + 1):
-            counts = [(side == number).sum(axis=1) for side in (one, other)]
-            if number == 0:
-                counts = [count - beyond for count in counts]
-            chance += counts[0] * counts[1]
-        yield now, (equal, chance)
+        equal = (together[first] == together[second]).sum(axis=1) - beyond
+        numbers = range(1, int(together.max(initial=0)) + 1)
+        count = np.stack([(together == number).sum(axis=1) for number in (0, *numbers)], axis=1)
+        one, other = count[first].astype(np.float64), count[second].astype(np.float64)
+        one[:, 0] -= beyond
+        other[:, 0] -= beyond
+        yield now, (equal, (one * other).sum(axis=1))
 
 
 def _together(patterns: Patterns, annotations: Integers, width: int) -> Counts:
     """How many patterns of each annotation hold both entries, shape (annotations, pairs)."""
     one, other = np.triu_indices(width, 1)
-    found = np.zeros((len(annotations), len(one)), dtype=np.int16)
     count = patterns.count[annotations]
+    size = np.int8 if count.max(initial=0) < 128 else np.int16
+    found = np.zeros((len(annotations), len(one)), dtype=size)
     for number in range(int(count.max(initial=0))):
         having = np.flatnonzero(count > number)
         member = patterns.members(patterns.first[annotations[having]] + number, width)
