@@ -245,6 +245,7 @@ WORDS = (
     gettext_noop('all vectors were taken: the interval is of the disagreement of people alone'),
     gettext_noop('no list has two annotators, so the interval has no finite population correction and is wider than it need be'),
     gettext_noop('the proxy gives all annotated lists exactly, so that the interval has no width'),
+    gettext_noop('the control'),
     gettext_noop('the estimate lies outside of what is possible'),
     gettext_noop('no interval: undefined in every resample'),
     gettext_noop('every resample gives the same, so that the interval has no width'),

@@ -150,7 +150,10 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
                 rows += _differences(
                     given,
                     (model.part(span, proxy), model.control(span)),
-                    [(model.name, VALUE, span.layers), (model.name, model.control_kind, span.layers)],
+                    [
+                        (model.name, VALUE, span.layers),
+                        (model.name, model.control_kind, span.layers),
+                    ],
                     proxy,
                     span,
                 )

@@ -170,7 +170,7 @@ def weighted_means(sums: StratumSums, strata: Strata, weights: Floats) -> Estima
 
 
 def _variances(sums: StratumSums, strata: Strata, weights: Floats) -> tuple[Floats, Integers]:
-    """What each pool adds to the variance, and its degrees of freedom."""
+    """The part of the variance from each pool, and its degrees of freedom."""
     _, pools = np.unique(strata.pools, return_inverse=True)
     size = np.bincount(pools, sums.count)
     count = int(pools.max()) + 1

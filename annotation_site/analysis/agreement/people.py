@@ -24,7 +24,7 @@ Rows = Any
 
 @dataclass(frozen=True, eq=False)
 class PairsOfAnswers:
-    """What two people's annotations of one list have in common; an entry per pair, by list.
+    """Common parts of two people's annotations of one list; an entry per pair, by list.
 
     Attributes
     ----------

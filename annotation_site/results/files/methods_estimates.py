@@ -52,7 +52,7 @@ def _of_all_layers(tables: Mapping[str, Table]) -> dict[tuple[str, str], Row]:
     names = [column.name for column in table.columns]
     rows: list[Row] = [dict(zip(names, row, strict=True)) for row in table.rows]
     return {
-        (row["model"], row["proxy"]): row
+        (str(row["model"]), str(row["proxy"])): row
         for row in rows
         if row["measure"] == "coverage" and row["layer_from"] is None
     }

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 
 from annotation_site.analysis import written
+from annotation_site.analysis.controls import compared
 from annotation_site.annotation.lists.nouns import Nouns
 from annotation_site.results.pages.people import Behind
 from annotation_site.results.pages.remarks import warnings_of
@@ -20,7 +21,7 @@ from annotation_site.results.pages.values import (
     between,
     kind_heading,
     lists_words,
-    minus_random,
+    minus_control,
     words,
 )
 
@@ -102,9 +103,11 @@ def sensitivity_page(
 ) -> list[ModelPanels]:
     """The page of a snapshot's table; `min_tokens` is that of the snapshot's filter."""
     found = []
-    for model, of_model in groupby(rows, key=lambda row: row["model"]):
+    for model, grouped in groupby(rows, key=lambda row: row["model"]):
+        of_model = list(grouped)
+        kinds = compared(row["kind"] for row in of_model if row["kind"])
         groups = [
-            _Values(list(one), min_tokens, nouns, behind)
+            _Values(list(one), min_tokens, nouns, behind, kinds)
             for _, one in groupby(of_model, key=lambda row: (row["of"], row["kind"]))
         ]
         groups.sort(key=lambda one: one.of != "difference")  # what the study is about comes first
@@ -121,8 +124,17 @@ def sensitivity_page(
 class _Values:
     """The rows of a difference or of one kind."""
 
-    def __init__(self, rows: Sequence[Row], min_tokens: int, nouns: Nouns, behind: Behind) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        min_tokens: int,
+        nouns: Nouns,
+        behind: Behind,
+        kinds: tuple[str, str],
+    ) -> None:
+        """`kinds` are those that a difference compares."""
         self.rows, self.min_tokens, self.nouns, self.behind = rows, min_tokens, nouns, behind
+        self.kinds = kinds
         self.of = rows[0]["of"]
         self.is_difference = self.of == "difference"
         self.by_size = [row for row in rows if row["left_out"] is None]
@@ -141,7 +153,7 @@ class _Values:
     def name(self) -> str:
         if not self.is_difference:
             return kind_heading(self.rows[0]["kind"])
-        return minus_random("key" if self.nouns.is_prefix else "value")
+        return minus_control(self.kinds)
 
     @property
     def write(self) -> Write:

@@ -419,7 +419,7 @@ def test_a_layer_without_random_lists_has_no_difference_and_says_which():
     whole, third = rows[rows["layer_from"].isna()].iloc[0], rows[rows["layer_from"] == 2].iloc[0]
     for one in (whole, third):
         assert np.isnan(one["difference"])
-        assert "layer 2 has no annotated list of random vectors" in one["warning"]
+        assert "layer 2 has no annotated list of the control" in one["warning"]
     assert np.isfinite(rows[rows["layer_from"] == 1].iloc[0]["low"])
 
 
