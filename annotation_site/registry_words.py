@@ -239,6 +239,7 @@ WORDS = (
     gettext_noop('the latent majority puts every entry into a pattern'),
     gettext_noop('no interval: people share lists in too many combinations to be drawn again'),
     gettext_noop('the last round still changed the fit'),
+    gettext_noop('adjudicated lists alone are taken, which are no random sample of vectors'),
     gettext_noop('vectors were chosen, not drawn at random, so they say nothing of the others'),
     gettext_noop('the proxy is the same for all annotated lists of a layer'),
     gettext_noop('too few lists to fit a proxy: annotate more'),
