@@ -50,7 +50,7 @@ def _of_all_layers(tables: Mapping[str, Table]) -> dict[tuple[str, str], Row]:
     if table is None:
         return {}
     names = [column.name for column in table.columns]
-    rows = (dict(zip(names, row, strict=True)) for row in table.rows)
+    rows: list[Row] = [dict(zip(names, row, strict=True)) for row in table.rows]
     return {
         (row["model"], row["proxy"]): row
         for row in rows

@@ -18,7 +18,11 @@ from annotation_site.results.files.archive import study_lists, study_skips
 from annotation_site.results.files.archive_annotations import TableSettings, request_of
 from annotation_site.results.files.labels_export import annotation_records
 from annotation_site.results.snapshots import services
-from annotation_site.results.snapshots.computation import table_json, table_request
+from annotation_site.results.snapshots.computation import (
+    populations_of,
+    table_json,
+    table_request,
+)
 from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.registry import TABLES, tables_of
@@ -53,7 +57,8 @@ def tables(study):
         frame = getattr(labels, name)
         frame = frame.sort_values(list(frame.columns), ignore_index=True)
         found[f"labels: {name}"] = frame.to_dict()
-    choices = TableSettings(tuple(study.categories), study.min_tokens, resamples=FEW)
+    populations = populations_of(study)
+    choices = TableSettings(tuple(study.categories), study.min_tokens, populations, resamples=FEW)
     archived = request_of(
         study_lists(study), (), annotation_records(study), choices,
         skips=study_skips(study), slots=study.annotators_per_list,
