@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Avg, Count, F, Max, Min, QuerySet
 from django.utils.translation import gettext_noop
 
 from annotation_site.corpus.models import Extraction, Kind, ValueStatistics, Vector
 from annotation_site.errors import Invalid
-from annotation_site.proxies.registry import Proxy
+from annotation_site.proxies.registry import PROXIES, Proxy
 from annotation_site.sentences import Sentence
 from ffn_extract.options import ALL
 
@@ -163,33 +164,43 @@ def _require_layers(extraction: Extraction, layers: Sequence[int]) -> None:
         )
 
 
-def require_statistic(extraction: Extraction, column: str) -> None:
-    """Raises Invalid, with numbers, unless every value vector of every layer has the number."""
-    rows = ValueStatistics.objects.filter(extraction=extraction)
-    known = dict(
-        rows.order_by("layer")
-        .values("layer")
-        .annotate(n=Count("pk", filter=Q(**{f"{column}__isnull": False})))
-        .values_list("layer", "n")
-    )
-    held = list(_layers(rows))
-    _require_layers(extraction, [layer for layer, *_ in held])
+def statistic_census(extraction: Extraction, column: str) -> list[LayerNumbers]:
+    """The census of a number that every value vector of every layer has.
+
+    Raises Invalid, with numbers, where a vector lacks it.
+    """
+    held = _statistics(extraction.pk, str(extraction.bundle_digest))
+    _require_layers(extraction, [one["layer"] for one in held])
     lists = Vector.objects.filter(extraction=extraction, kind=Kind.VALUE)
     every = _layers(lists) if has_all_lists(extraction) else ()
     sizes = {layer: highest + 1 for layer, _, _, highest in every}
     largest = extraction.model.d_ff if extraction.model else 0
-    for layer, count, _, last in held:
-        whole = max(last + 1, sizes.get(layer, largest))
-        if not count == known[layer] == whole:
+    for one in held:
+        whole = max(one["last"] + 1, sizes.get(one["layer"], largest))
+        if not one["n"] == one[f"{column}_n"] == whole:
             raise Invalid(
                 Sentence(
                     LACKS_NUMBERS,
                     extraction=str(extraction),
-                    layer=layer,
-                    found=f"{min(count, known[layer]):,}",
+                    layer=one["layer"],
+                    found=f"{min(one['n'], one[f'{column}_n']):,}",
                     whole=f"{whole:,}",
                 )
             )
+    return [LayerNumbers(one["layer"], one["n"], one[f"{column}_mean"]) for one in held]
+
+
+@lru_cache(maxsize=100)  # an extraction's rows never change, and every snapshot asks again
+def _statistics(extraction: int, digest: str) -> list[dict[str, Any]]:
+    """Of each layer of an extraction's value statistics the count and mean of every column."""
+    columns = {
+        f"{name}_{what}": of(name)
+        for name in (one.statistic for one in PROXIES.values() if one.statistic)
+        for what, of in (("n", Count), ("mean", Avg))
+    }
+    rows = ValueStatistics.objects.filter(extraction=extraction).order_by("layer")
+    found = rows.values("layer").annotate(n=Count("pk"), last=Max("index"), **columns)
+    return [dict(row) for row in found]
 
 
 def name_of(extraction: Extraction) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from django.db.models import Avg, Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.annotation.models import Study
-from annotation_site.corpus.models import Extraction, ValueStatistics
+from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid
 from annotation_site.proxies.census import (
     LayerNumbers,
@@ -16,7 +16,7 @@ from annotation_site.proxies.census import (
     census_for,
     name_of,
     ready_of,
-    require_statistic,
+    statistic_census,
     statistic_rows,
     with_lists,
 )
@@ -231,7 +231,7 @@ def _of_statistics(
     """Numbers of value statistics. Raises Invalid, with numbers, where a vector has none."""
     assert one.census is not None  # noqa: S101  # the caller looks
     column = one.proxy.statistic
-    require_statistic(one.census, column)
+    census = statistic_census(one.census, column)
     values: dict[Place, float] = {}
     inside: dict[int, list[float]] = {}
     wanted = places | (population or set())
@@ -247,14 +247,5 @@ def _of_statistics(
         census = [
             LayerNumbers(layer, len(found), float(np.mean(found)))
             for layer, found in sorted(inside.items())
-        ]
-    else:
-        census = [
-            LayerNumbers(*row)
-            for row in ValueStatistics.objects.filter(extraction=one.census)
-            .order_by("layer")
-            .values("layer")
-            .annotate(n=Count("pk", filter=Q(**{f"{column}__isnull": False})), mean=Avg(column))
-            .values_list("layer", "n", "mean")
         ]
     return ProxyNumbers(one.proxy, census, values)
