@@ -61,7 +61,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a curve keeps, whatever the lists per layer and people per list.
+    """The part of a plan that all designs of a curve share.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Precision:
-    """What one design gives. Numbers are shares of 1; NaN where there are none.
+    """Predicted precision of one design. Numbers are shares of 1; NaN where there are none.
 
     `half_width` is the mean half width of the 95% interval of coverage, and `detectable` the
     smallest difference that `POWER` of such studies detect. With ``_people`` they are for people

@@ -196,7 +196,7 @@ class BasisFields(serializers.Serializer):
 
 
 class PrecisionFields(serializers.Serializer):
-    """What a past study predicts for a plan; `reason` says why the plan has no prediction.
+    """Prediction for a plan from a past study; `reason` says why there is none.
 
     `control` is the kind that `kind` is compared with, empty without one.
     """
