@@ -61,7 +61,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a plan that a whole curve shares.
+    """The part of a plan that all designs of a curve share.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Precision:
-    """Precision of one design. Numbers are shares of 1; NaN where there are none.
+    """Predicted precision of one design. Numbers are shares of 1; NaN where there are none.
 
     `half_width` is the mean half width of the 95% interval of coverage, and `detectable` the
     smallest difference that `POWER` of such studies detect. With ``_people`` they are for people
@@ -147,8 +147,9 @@ def precision_curve(
 
     For people like these, the variance of the mean over people is added to that of the lists:
     people/A of coverage, 2 · people_by_kind/A of a difference, estimated with A − 1 degrees of
-    freedom. The intervals of the results for people like these are resampled; with fewer than 20
-    people they are somewhat narrower.
+    freedom. Where few lists leave few degrees of freedom, these can make t smaller; an interval for
+    people like these is never taken as narrower than the other. The intervals of the results for
+    people like these are resampled; with fewer than 20 people they are somewhat narrower.
 
     There is no interval with one list per layer (a variance then comes from neighbouring layers,
     which components do not know), with fewer than 20 lists of a single layer, or where all vectors
@@ -248,10 +249,10 @@ def _one(plan: Plan, lists: int, people_per_list: int, draws: _Draws) -> Precisi
     like = _half_widths(draws, parts[:1], plan.layers, between[0], people, chance)
     detectable = detectable_people = nan
     if control is not None:
-        detectable = _smallest(
-            _half_widths(draws, parts, plan.layers, None, people, chance), true, draws.normal
-        )
+        narrow = _half_widths(draws, parts, plan.layers, None, people, chance)
+        detectable = _smallest(narrow, true, draws.normal)
         wide = _half_widths(draws, parts, plan.layers, between[1], people, chance)
+        wide = np.maximum(narrow, wide)
         detectable_people = _smallest(wide, true + (between[1] or 0.0), draws.normal)
     few = people < FEWEST_PEOPLE
     return Precision(
@@ -259,7 +260,9 @@ def _one(plan: Plan, lists: int, people_per_list: int, draws: _Draws) -> Precisi
         people_per_list=people_per_list,
         half_width=float(half.mean()),
         detectable=detectable,
-        half_width_people=nan if few or between[0] is None else float(like.mean()),
+        half_width_people=nan
+        if few or between[0] is None
+        else float(np.maximum(half, like).mean()),
         detectable_people=nan if few or between[-1] is None else detectable_people,
     )
 

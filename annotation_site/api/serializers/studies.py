@@ -196,7 +196,7 @@ class BasisFields(serializers.Serializer):
 
 
 class PrecisionFields(serializers.Serializer):
-    """Precision of a plan, as a past study predicts it; `reason` says why there is none.
+    """Prediction for a plan from a past study; `reason` says why there is none.
 
     `control` is the kind that `kind` is compared with, empty without one.
     """

@@ -76,7 +76,7 @@ class Design:
 
 @dataclass(frozen=True)
 class PlannedPrecision:
-    """Precision of a plan, as a past study predicts it; without a curve, `reason` says why.
+    """Prediction for a plan from a past study; without a curve, `reason` says why.
 
     `kind` and `control` are the compared kinds; `control` is empty where the plan has none.
     `pilot_lists` is a number of pilot lists with two of each kind and layer of the plan.

@@ -148,6 +148,9 @@ def test_people_like_these_widen_the_interval_by_their_own_variance():
         stdtrit(7, 0.975) * root * sqrt(0.01 / 8), rel=0.01
     )
     assert one.half_width < 1e-4
+    for one in precision_curve(Plan(VALUE, RANDOM, 0.001, 2, 5)):  # few degrees of freedom
+        assert one.half_width_people >= one.half_width
+        assert one.detectable_people >= one.detectable
     fewer = Plan(VALUE, RANDOM, 0.001, 12, 4)
     (one,) = precision_curve(fewer, lists_per_layer=(10,), people_per_list=(2,))
     assert isnan(one.half_width_people)
