@@ -24,6 +24,7 @@ _REPORTED = {
     ),
     "cohen_kappa_concept": ("Cohen's kappa", ("cohen-1960-coefficient",)),
     "fleiss_kappa_concept": ("Fleiss' kappa", ("fleiss-1971-measuring",)),
+    "gwet_ac1_concept": ("Gwet's AC1", ("gwet-2008-computing",)),
     "krippendorff_alpha_concept": ("Krippendorff's alpha", ("krippendorff-2011-computing",)),
     "krippendorff_alpha_masi": (
         "Krippendorff's alpha on sets of categories with the MASI distance",
@@ -35,6 +36,7 @@ _REPORTED = {
     ),
     "pattern_f1": ("F1 of patterns", ("vanrijsbergen-1979-information",)),
     "adjusted_rand_index": ("the adjusted Rand index", ("hubert-arabie-1985-comparing",)),
+    "omega_index": ("the Omega index", ("collins-dent-1988-omega",)),
 }
 """Measures of agreement that the text reports, with the works that define them."""
 
@@ -365,6 +367,8 @@ def _agreement(study: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterato
             value = decimal(row["value"])
             if row["low"] is not None:
                 value += f" ({_interval(row, decimal)})"
+            if row["chance"] is not None:
+                value += f", and {decimal(row['chance'])} by chance, with shuffled entries"
         yield f"{title[0].upper()}{title[1:]} {cite(*works)} is {value}."
     if all(row["low"] is None for row in found.values()):
         yield "Agreement has no interval here."

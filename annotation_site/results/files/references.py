@@ -111,6 +111,36 @@ REFERENCES: dict[str, Reference] = {
             "doi": "10.1037/h0031619",
         },
     ),
+    "gwet-2008-computing": Reference(
+        "Gwet",
+        2008,
+        "article",
+        {
+            "title": "Computing Inter-rater Reliability and Its Variance in the Presence of High "
+            "Agreement",
+            "author": "Gwet, Kilem Li",
+            "journal": "British Journal of Mathematical and Statistical Psychology",
+            "volume": "61",
+            "number": "1",
+            "pages": "29--48",
+            "doi": "10.1348/000711006X126600",
+        },
+    ),
+    "collins-dent-1988-omega": Reference(
+        "Collins and Dent",
+        1988,
+        "article",
+        {
+            "title": "Omega: A General Formulation of the {R}and Index of Cluster Recovery "
+            "Suitable for Non-disjoint Solutions",
+            "author": "Collins, Linda M. and Dent, Clyde W.",
+            "journal": "Multivariate Behavioral Research",
+            "volume": "23",
+            "number": "2",
+            "pages": "231--242",
+            "doi": "10.1207/s15327906mbr2302_6",
+        },
+    ),
     "krippendorff-2011-computing": Reference(
         "Krippendorff",
         2011,
