@@ -57,7 +57,7 @@ class Tick:
 class Chart:
     """Values on one scale: `points` without flagged patterns, `hollow` with them.
 
-    `own_x` is the place of the study's own setting, `own_y` of its value.
+    `own_x` is the place of the setting of the results, `own_y` of its value.
     """
 
     label: str
@@ -142,7 +142,7 @@ class _Values:
         self.own = next(row for row in self.by_size if self.is_own(row))
 
     def is_own(self, row: Row) -> bool:
-        """Whether a row is the study's own setting."""
+        """Whether a row is the setting of the results."""
         return (
             row["min_tokens"] == self.min_tokens
             and row["stopwords_concepts"] == WITHOUT
@@ -324,7 +324,7 @@ def _table(groups: Sequence[_Values], nouns: Nouns, behind: Behind) -> PageTable
         code = key[2] if key[2] in behind.people else ""
         name = setting_name(row, nouns, behind)
         if groups[0].is_own(row):
-            name = gettext("%(setting)s (this study)") % {"setting": name}
+            name = gettext("%(setting)s (as in the results)") % {"setting": name}
         cells = [group.cell(rows.get(key)) for group, rows in zip(groups, known, strict=True)]
         body.append([words(name, aside=code or ""), *cells])
     said = [

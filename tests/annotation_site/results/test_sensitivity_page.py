@@ -63,7 +63,7 @@ def test_each_setting_has_its_value_and_what_it_rests_on():
         "points for every minimum from 2 to 8 tokens.",
         "Leaving out one annotator moves it by at most",
         "With flagged patterns it is",
-        "4 tokens (this study)",
+        "4 tokens (as in the results)",
         "4 tokens, with flagged patterns",
         f"without {names[0]}",
         "People annotated knowing this study’s minimum of 4 tokens",
@@ -88,7 +88,7 @@ def test_the_page_links_to_it_with_the_numbers_of_its_filter():
     link = re.search(r'href="([^"]*/results/sensitivity/[^"]*)"', shown.content.decode())[1]
     assert link.endswith(f"?snapshot={snapshot.pk}")
     found = text_of(client.get(link))
-    assert "3 tokens (this study)" in found
+    assert "3 tokens (as in the results)" in found
     assert "Value minus random" not in found
     assert "Value vectors" in found
     assert page(study, "?snapshot=0").status_code == 404
@@ -118,7 +118,7 @@ def test_prefixes_are_called_prefixes_and_have_no_flags():
     shown = text_of(client_of(study.created_by).get(f"/studies/{study.slug}/results/sensitivity/"))
     assert "Keys minus random keys" in shown
     assert "for every minimum from 2 to 8 prefixes" in shown
-    assert "3 prefixes (this study)" in shown
+    assert "3 prefixes (as in the results)" in shown
     assert "flagged" not in shown
     assert " token" not in shown
 
