@@ -221,6 +221,7 @@ WORDS = (
     gettext_noop('permuted value vectors'),
     gettext_noop('shuffled tokens'),
     gettext_noop('no difference: no layer has lists of both kinds'),
+    gettext_noop('adjudicated lists alone are taken, which are no random sample of vectors'),
     gettext_noop('vectors were chosen, not drawn at random, so they say nothing of the others'),
     gettext_noop('the proxy is the same for all annotated lists of a layer'),
     gettext_noop('too few lists to fit a proxy: annotate more'),

@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annotation_site.analysis.estimate_models import EstimateInput, near_bounds
+from annotation_site.analysis.estimate_lists import near_bounds
+from annotation_site.analysis.estimate_models import EstimateInput
 from annotation_site.analysis.estimate_tables import estimate_differences_table, estimates_table
 from annotation_site.analysis.estimates import (
     Census,

@@ -11,6 +11,8 @@ from annotation_site.analysis.strata import Floats, Integers, Marks, Strata
 
 LEAST_LISTS = 30
 """Lists that the interval of an estimate takes."""
+LEAST_AWAY = 15
+"""Lists that are not 0, and lists that are not 1, that an interval takes."""
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,12 @@ def layer_words(layers: Sequence[int]) -> str:
     ('layer 3', 'layers 3, 5, 7')
     """
     return f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
+
+
+def near_bounds(values: Floats, *, share: bool) -> str:
+    """The reason if too few lists are away from a bound, else ""."""
+    if int((values > 0).sum()) < LEAST_AWAY:
+        return f"no interval: fewer than {LEAST_AWAY} lists are above 0"
+    if share and int((values < 1).sum()) < LEAST_AWAY:
+        return f"no interval: fewer than {LEAST_AWAY} lists are below 1"
+    return ""

@@ -17,6 +17,7 @@ from annotation_site.analysis.estimate_lists import (
     Span,
     layer_groups,
     layer_words,
+    near_bounds,
 )
 from annotation_site.analysis.estimates import (
     Census,
@@ -38,12 +39,11 @@ from annotation_site.analysis.strata import (
 VALUE = "value"
 CONTROL = CONTROLS[VALUE]
 
-LEAST_AWAY = 15
-"""Lists that are not 0, and lists that are not 1, that an interval takes."""
 NOTICEABLE = 0.02
 """Share of a layer's vectors from which the finite population correction narrows an interval by 1%,
 so that its absence is said."""
 
+ADJUDICATED_ALONE = "adjudicated lists alone are taken, which are no random sample of vectors"
 CHOSEN = "vectors were chosen, not drawn at random, so they say nothing of the others"
 CONSTANT = "the proxy is the same for all annotated lists of a layer"
 TOO_FEW_TO_FIT = "too few lists to fit a proxy: annotate more"
@@ -78,6 +78,8 @@ class EstimateInput:
         The people of each model, kind and layer.
     intervals
         Whether intervals are wanted.
+    no_sample
+        Why the lists are no random sample of their layers; empty if they are one.
     """
 
     lists: pd.DataFrame
@@ -90,6 +92,7 @@ class EstimateInput:
         default_factory=dict
     )
     intervals: bool = True
+    no_sample: str = ""
 
     @cached_property
     def models(self) -> "list[EstimatedModel]":
@@ -153,6 +156,8 @@ class EstimatedModel:
     @cached_property
     def refusal(self) -> str:
         """Why nothing can be estimated of this model, or ""."""
+        if self.given.no_sample:
+            return self.given.no_sample
         if (self.name, VALUE) in self.given.populations.chosen:
             return CHOSEN
         if unknown := [layer for layer in self.layers if layer not in self.sizes]:
@@ -388,12 +393,3 @@ def _few(span: Span, layers: Sequence[int]) -> str:
         f"no interval: fewer than {LEAST_LISTS} lists: annotate more, or take neighbouring layers "
         "together"
     )
-
-
-def near_bounds(values: Floats, *, share: bool) -> str:
-    """The reason if too few lists are away from a bound, else ""."""
-    if int((values > 0).sum()) < LEAST_AWAY:
-        return f"no interval: fewer than {LEAST_AWAY} lists are above 0"
-    if share and int((values < 1).sum()) < LEAST_AWAY:
-        return f"no interval: fewer than {LEAST_AWAY} lists are below 1"
-    return ""

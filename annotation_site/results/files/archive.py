@@ -1,7 +1,7 @@
 """Write a study's replication archive. Only workers import this: it loads pandas."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from tempfile import TemporaryFile
@@ -16,6 +16,7 @@ from annotation_site.annotation.models import Guidelines, Item, Study
 from annotation_site.corpus.models import Token
 from annotation_site.errors import Invalid
 from annotation_site.exports import EXPORT_FORMATS, Table, labels_jsonl, labels_parquet
+from annotation_site.exports.annotation_records import AnnotationRecord
 from annotation_site.exports.archive import ArchiveWriter
 from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.exports.table import marked
@@ -51,6 +52,7 @@ from annotation_site.results.tables.model_names import model_names
 from annotation_site.results.tables.proxies import study_proxies
 from annotation_site.results.tables.reading import one_moment
 from annotation_site.results.tables.registry import tables_of
+from annotation_site.results.tables.request import TableRequest
 from annotation_site.sentences import Sentence
 
 NOTHING = gettext_noop("This study has no annotations yet, so there is nothing to export.")
@@ -79,18 +81,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
         facts = Facts(guidelines.values_list("version", flat=True))
         # From the file, so that the tables are those that everybody gets who has it.
-        request = request_of(
-            lists,
-            files["machines"].rows,
-            facts.watch(labels_jsonl.read(jsonl)),
-            choices,
-            skips=files["skips"].rows,
-            slots=study.annotators_per_list,
-            several_patterns=study.several_patterns_per_token,
-            proxies=proxies_from(files["proxies"].rows, files["census"].rows, lists)
-            if "proxies" in files
-            else None,
-        )
+        request = _request(study, files, facts.watch(labels_jsonl.read(jsonl)), choices)
         tables = dict(tables_of(request))
         counts = facts.counts(request, lists, files["skips"].rows)
         parameters = _parameters(study, version, choices, counts, with_names=with_names)
@@ -114,6 +105,28 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
                     archive.add(f"tables/{name}.{extension}", written)
             for name, content in _figures(study):
                 archive.add(f"figures/{name}", [content])
+
+
+def _request(
+    study: Study,
+    files: Mapping[str, Table],
+    records: Iterable[AnnotationRecord],
+    choices: TableSettings,
+) -> TableRequest:
+    lists = list(files["lists"].rows)
+    proxies = None
+    if "proxies" in files:
+        proxies = proxies_from(files["proxies"].rows, files["census"].rows, lists)
+    return request_of(
+        lists,
+        files["machines"].rows,
+        records,
+        choices,
+        skips=files["skips"].rows,
+        slots=study.annotators_per_list,
+        several_patterns=study.several_patterns_per_token,
+        proxies=proxies,
+    )
 
 
 def _settings(study: Study) -> TableSettings:

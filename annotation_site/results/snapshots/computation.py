@@ -10,6 +10,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames
+from annotation_site.analysis.estimate_models import ADJUDICATED_ALONE
 from annotation_site.analysis.strata import Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
@@ -179,6 +180,7 @@ def table_request(
         keys=key_frame(study, filters),
         several_patterns=study.several_patterns_per_token,
         proxies=study_proxies(study),
+        no_sample=ADJUDICATED_ALONE if filters.adjudicated == "only" else "",
     )
     return request, missing
 

@@ -98,6 +98,9 @@ class TableRequest:
         in one at most are then undefined. Of top tokens they leave out such annotations instead.
     proxies
         Numbers that are known of every value vector, for estimates; None where there are none.
+    no_sample
+        Why the lists are no random sample of their layers, such as a filter that takes adjudicated
+        ones alone; there are no estimates for all vectors then.
     """
 
     labels: AnnotationFrames
@@ -121,6 +124,7 @@ class TableRequest:
     keys: pd.DataFrame | None = None
     several_patterns: bool = False
     proxies: Proxies | None = None
+    no_sample: str = ""
 
     @property
     def has_prefixes(self) -> bool:
@@ -197,6 +201,7 @@ class TableRequest:
             proxies=self.proxies,
             annotators=self._annotators,
             intervals=bool(self.resamples),
+            no_sample=self.no_sample,
         )
 
     @property

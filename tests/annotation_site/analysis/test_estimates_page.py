@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.analysis.estimate_lists import LEAST_LISTS
-from annotation_site.analysis.estimate_models import LEAST_AWAY, NOTICEABLE, EstimateInput
+from annotation_site.analysis.estimate_lists import LEAST_AWAY, LEAST_LISTS
+from annotation_site.analysis.estimate_models import NOTICEABLE, EstimateInput
 from annotation_site.analysis.estimate_tables import ESTIMATE_COLUMNS
 from annotation_site.analysis.proxies import proxies_of
 from annotation_site.analysis.strata import Populations

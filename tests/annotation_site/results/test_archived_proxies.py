@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from annotation_site.accounts.models import Role
+from annotation_site.analysis.estimate_models import ADJUDICATED_ALONE
 from annotation_site.analysis.proxies import proxies_of
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction
@@ -147,6 +149,19 @@ def test_a_filter_of_layers_estimates_these_alone(data):
     whole = table[table["layer_from"].isna() & (table["measure"] == "coverage")]
     assert whole["vectors"].tolist() == [16] * 4
     assert whole["lists"].tolist() == [3] * 4
+
+
+def test_adjudicated_lists_alone_are_no_sample_to_estimate_from(data):
+    study = restored(data)
+    answers = annotations_of(study)
+    request, _ = table_request(study, answers, Filters(study.min_tokens, adjudicated="only"))
+    item = study.items.filter(vector__kind="value").values_list("pk", flat=True).first()
+    lists = request.estimates.lists
+    assert not lists["list_id"].isin([item]).any()  # nobody adjudicated it
+    every, _ = table_request(study, answers, Filters.of(study))
+    table = TABLES["estimates"](replace(every, no_sample=request.no_sample))
+    assert table["value"].isna().all()
+    assert set(table["warning"]) == {f"no estimate: {ADJUDICATED_ALONE}"}
 
 
 def test_a_study_of_another_extraction_has_no_proxies(data):
