@@ -11,6 +11,9 @@ layer hold the truth in less than 90%.
 The outcomes are shares of 4 tokens or more of 30, and heaps at zero: 50 or 70% of the lists, a
 tenth less in the first layer and a tenth more in the last. Layers differ in their proxies too.
 People agree on lists without a pattern.
+
+At the end stands how often intervals for people like the annotators hold the truth, with 5, 10 and
+20 people and others: ``benchmarks.people_intervals``.
 """
 
 import sys
@@ -35,6 +38,7 @@ from annotation_site.analysis.estimates import (
 )
 from annotation_site.analysis.proxies import proxies_of
 from annotation_site.analysis.strata import Populations
+from benchmarks import people_intervals
 
 Floats = NDArray[np.float64]
 
@@ -254,6 +258,8 @@ def main(count: int) -> int:
                     flush=True,
                 )
     print(f"\nTables of a study of 200 lists and 36,864 vectors: {seconds():.3f} s")
+    print("\nIntervals for people like the annotators: ", end="")
+    wrong += bool(people_intervals.main(max(count // 5, 1)))
     return 1 if wrong else 0
 
 
