@@ -26,17 +26,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annotation_site.analysis.estimate_lists import near_bounds
-from annotation_site.analysis.estimate_models import EstimateInput
-from annotation_site.analysis.estimate_tables import estimate_differences_table, estimates_table
-from annotation_site.analysis.estimates import (
+from annotation_site.analysis.estimates.estimator import (
     Census,
     Estimate,
     Sample,
     classical_estimate,
     difference_estimate,
 )
-from annotation_site.analysis.proxies import proxies_of
+from annotation_site.analysis.estimates.lists import near_bounds
+from annotation_site.analysis.estimates.models import EstimateInput
+from annotation_site.analysis.estimates.proxies import proxies_of
+from annotation_site.analysis.estimates.tables import estimate_differences_table, estimates_table
 from annotation_site.analysis.strata import Populations
 from benchmarks import people_intervals
 

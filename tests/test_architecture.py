@@ -73,16 +73,16 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage dawid_skene estimate_lists "
-        "estimate_models estimate_tables estimates intervals majority means members missing "
-        "one_annotation paper people people_intervals permutations power prefix_shares proxies "
-        "sensitivity side_by_side stopwords strata stratified stratum_sums two_way unjudged "
-        "variance_components written"
+        "annotation_frames comparisons controls coverage dawid_skene intervals majority means "
+        "members missing one_annotation paper people people_intervals permutations power "
+        "prefix_shares sensitivity side_by_side stopwords strata stratified stratum_sums two_way "
+        "unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays chance couples encoding groups lists matching measure omega patterns "
         "people reference registry resampling tables thin tokens"
     ),
+    "analysis/estimates": "estimator lists models proxies tables",
     "analysis/machine_annotators": "affixes hypernyms proposal shallow",
     "annotation": "forms models selectors urls",
     "annotation/allocation": "plan queues shares slots watchers",

@@ -5,8 +5,8 @@ import pytest
 from django.utils.translation import gettext_lazy
 
 from annotation_site.analysis.comparisons import _impossible
-from annotation_site.analysis.estimate_lists import Span, near_bounds
-from annotation_site.analysis.estimate_models import CHOSEN, _few, _no_list
+from annotation_site.analysis.estimates.lists import Span, near_bounds
+from annotation_site.analysis.estimates.models import CHOSEN, _few, _no_list
 from annotation_site.analysis.intervals import Interval
 from annotation_site.analysis.strata import FEW_LISTS_WARNING, joined, too_near
 from annotation_site.corpus.forms import EnqueueForm

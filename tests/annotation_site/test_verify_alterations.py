@@ -16,7 +16,7 @@ import pytest
 from django.utils import timezone
 
 from annotation_site import verify
-from annotation_site.analysis.proxies import Proxies, proxies_of
+from annotation_site.analysis.estimates.proxies import Proxies, proxies_of
 from annotation_site.annotation.models import Assignment, Membership, Study
 from annotation_site.annotation.review.adjudicated_annotations import adjudicated_annotation_open
 from annotation_site.annotation.studies.services import study_state_change

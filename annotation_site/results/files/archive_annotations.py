@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from annotation_site.analysis.annotation_frames import FRAME_COLUMNS, AnnotationFrames, typed_frame
+from annotation_site.analysis.estimates.proxies import Proxies
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.missing import MISSING_COLUMNS
 from annotation_site.analysis.prefix_shares import KEY_COLUMNS
-from annotation_site.analysis.proxies import Proxies
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.table import Column

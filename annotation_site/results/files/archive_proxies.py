@@ -7,7 +7,12 @@ archive, `python -m annotation_site.verify` and a restoring site all call this.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from annotation_site.analysis.proxies import CENSUS_COLUMNS, VALUE_COLUMNS, Proxies, proxies_of
+from annotation_site.analysis.estimates.proxies import (
+    CENSUS_COLUMNS,
+    VALUE_COLUMNS,
+    Proxies,
+    proxies_of,
+)
 from annotation_site.exports.table import Column
 
 PROXY_COLUMNS = (Column("list", "number"), Column("proxy", "text"), Column("value", "number"))

@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames
-from annotation_site.analysis.estimate_models import ADJUDICATED_ALONE
+from annotation_site.analysis.estimates.models import ADJUDICATED_ALONE
 from annotation_site.analysis.strata import ONE_ANNOTATOR, Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from annotation_site.analysis.proxies import Proxies, proxies_of
+from annotation_site.analysis.estimates.proxies import Proxies, proxies_of
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.proxies.selectors import Place, proxy_numbers

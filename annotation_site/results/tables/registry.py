@@ -23,7 +23,7 @@ from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.controls import compared, other_controls
 from annotation_site.analysis.coverage import coverage_table, list_coverage
 from annotation_site.analysis.dawid_skene import competence_table
-from annotation_site.analysis.estimate_tables import (
+from annotation_site.analysis.estimates.tables import (
     estimate_differences_table,
     estimates_table,
 )

@@ -27,7 +27,8 @@ from annotation_site.analysis.coverage import (
     list_counts,
     list_coverage,
 )
-from annotation_site.analysis.estimate_models import VALUE, EstimateInput
+from annotation_site.analysis.estimates.models import VALUE, EstimateInput
+from annotation_site.analysis.estimates.proxies import Proxies
 from annotation_site.analysis.intervals import RESAMPLES, SEED
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
@@ -37,7 +38,6 @@ from annotation_site.analysis.prefix_shares import (
     list_prefix_shares,
     share_names,
 )
-from annotation_site.analysis.proxies import Proxies
 from annotation_site.analysis.strata import NOTHING_KNOWN, ONE_ANNOTATOR, Populations, joined
 
 AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {

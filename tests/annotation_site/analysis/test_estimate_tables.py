@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.analysis.estimate_lists import layer_groups
-from annotation_site.analysis.estimate_models import (
+from annotation_site.analysis.estimates.estimator import (
+    Census,
+    Sample,
+    classical_estimate,
+    difference_estimate,
+)
+from annotation_site.analysis.estimates.lists import layer_groups
+from annotation_site.analysis.estimates.models import (
     CHOSEN,
     CONSTANT,
     EXACT,
@@ -16,20 +22,14 @@ from annotation_site.analysis.estimate_models import (
     TOO_FEW_TO_FIT,
     EstimateInput,
 )
-from annotation_site.analysis.estimate_tables import (
+from annotation_site.analysis.estimates.proxies import Proxies, proxies_of
+from annotation_site.analysis.estimates.tables import (
     DIFFERENCE_COLUMNS,
     ESTIMATE_COLUMNS,
     OUTSIDE,
     estimate_differences_table,
     estimates_table,
 )
-from annotation_site.analysis.estimates import (
-    Census,
-    Sample,
-    classical_estimate,
-    difference_estimate,
-)
-from annotation_site.analysis.proxies import Proxies, proxies_of
 from annotation_site.analysis.strata import ALL_VECTORS, NO_SPREAD, ONE_ANNOTATOR, Populations
 from annotation_site.analysis.stratified import half_widths
 

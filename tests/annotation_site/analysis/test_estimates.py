@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from annotation_site.analysis.estimates import (
+from annotation_site.analysis.estimates.estimator import (
     Census,
     IndependentSample,
     Sample,

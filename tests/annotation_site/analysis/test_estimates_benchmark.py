@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotation_site.analysis.estimate_tables import estimates_table
+from annotation_site.analysis.estimates.tables import estimates_table
 from benchmarks import estimates as benchmark
 
 CAMPAIGNS = 300

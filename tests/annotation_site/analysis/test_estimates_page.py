@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from annotation_site.analysis.estimate_lists import LEAST_AWAY, LEAST_LISTS
-from annotation_site.analysis.estimate_models import NOTICEABLE, EstimateInput
-from annotation_site.analysis.estimate_tables import ESTIMATE_COLUMNS
-from annotation_site.analysis.proxies import proxies_of
+from annotation_site.analysis.estimates.lists import LEAST_AWAY, LEAST_LISTS
+from annotation_site.analysis.estimates.models import NOTICEABLE, EstimateInput
+from annotation_site.analysis.estimates.proxies import proxies_of
+from annotation_site.analysis.estimates.tables import ESTIMATE_COLUMNS
 from annotation_site.analysis.strata import Populations
 from benchmarks import estimates as benchmark
 

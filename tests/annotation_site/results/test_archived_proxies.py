@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from annotation_site.accounts.models import Role
-from annotation_site.analysis.estimate_models import ADJUDICATED_ALONE
-from annotation_site.analysis.proxies import proxies_of
+from annotation_site.analysis.estimates.models import ADJUDICATED_ALONE
+from annotation_site.analysis.estimates.proxies import proxies_of
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.estimates import Sample
+from annotation_site.analysis.estimates.estimator import Sample
 from annotation_site.analysis.strata import Floats, Integers, Marks, Strata
 
 LEAST_LISTS = 30

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from annotation_site.analysis.controls import compared
-from annotation_site.analysis.estimate_lists import (
+from annotation_site.analysis.estimates.estimator import (
+    Census,
+    Estimate,
+    classical_estimate,
+    difference_estimate,
+)
+from annotation_site.analysis.estimates.lists import (
     LEAST_LISTS,
     JudgedLists,
     Span,
@@ -19,13 +25,7 @@ from annotation_site.analysis.estimate_lists import (
     layer_words,
     near_bounds,
 )
-from annotation_site.analysis.estimates import (
-    Census,
-    Estimate,
-    classical_estimate,
-    difference_estimate,
-)
-from annotation_site.analysis.proxies import Proxies
+from annotation_site.analysis.estimates.proxies import Proxies
 from annotation_site.analysis.strata import (
     ALL_VECTORS,
     NO_SPREAD,

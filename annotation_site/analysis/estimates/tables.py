@@ -1,7 +1,7 @@
 """Tables of estimates for all value vectors of a model, by layers, measure and proxy.
 
 The definitions are in ``docs/estimates.md``; the estimator is in
-`annotation_site.analysis.estimates`. All intervals are conditional on the annotators.
+`annotation_site.analysis.estimates.estimator`. All intervals are conditional on the annotators.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from annotation_site.analysis.estimate_lists import Span
-from annotation_site.analysis.estimate_models import (
+from annotation_site.analysis.estimates.lists import Span
+from annotation_site.analysis.estimates.models import (
     VALUE,
     EstimatedModel,
     EstimateInput,

@@ -1,6 +1,6 @@
 """Proxies: numbers that are known of every value vector, from which a sample is extended to all.
 
-The estimates that use them are in `annotation_site.analysis.estimates`; docs/estimates.md
+The estimates that use them are in `annotation_site.analysis.estimates.estimator`; docs/estimates.md
 describes both.
 """
 

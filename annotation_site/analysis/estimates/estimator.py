@@ -1,7 +1,7 @@
 """Means over a whole population, estimated from a stratified sample and a proxy known of all of it.
 
 Pure functions of arrays. docs/estimates.md derives them and works a case by hand; the tables are in
-`annotation_site.analysis.estimate_tables`.
+`annotation_site.analysis.estimates.tables`.
 
 References
 ----------
