@@ -51,7 +51,7 @@ REMARKS = (
     *(
         f"no estimate: {_no_list(layers, kind)}"
         for layers in ([1], [1, 2])
-        for kind in ("value", "random")
+        for kind in ("value vectors", "the control")
     ),
     "no estimate: the number of vectors of layer 3 is not known",
     "no estimate: the number of vectors of layers 3, 4 is not known",
