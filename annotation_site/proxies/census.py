@@ -16,23 +16,23 @@ from ffn_extract.options import ALL
 
 NO_LISTS = gettext_noop(
     "There is no list of every value vector of %(model)s. Extract the model with the same options "
-    "and `--per-layer all`, or as “all” in the form, then compute the proxy."
+    "and “all” vectors per layer (--per-layer all), then compute the proxy."
 )
 NO_STATISTICS = gettext_noop(
-    "No extraction of %(model)s has value statistics. Extract the model with the same options in a "
-    "bundle that holds them."
+    "No extraction of %(model)s has value statistics. Extract the model with the same options and "
+    "value statistics (--value-statistics)."
 )
 FEWER_LAYERS = gettext_noop(
     "“%(extraction)s” has value vectors in %(found)s of the model’s %(layers)s layers. Extract the "
-    "model with `--per-layer all`."
+    "model with “all” vectors per layer (--per-layer all)."
 )
 LACKS = gettext_noop(
     "Layer %(layer)s of “%(extraction)s” has %(found)s of %(whole)s value vectors. Extract the "
-    "model with `--per-layer all`."
+    "model with “all” vectors per layer (--per-layer all)."
 )
 LACKS_NUMBERS = gettext_noop(
     "Layer %(layer)s of “%(extraction)s” has this number of %(found)s of %(whole)s value vectors. "
-    "Extract the model with value statistics of every vector."
+    "Extract the model with value statistics (--value-statistics)."
 )
 _ALIKE: Mapping[str, Any] = {
     "projection": "raw",

@@ -26,6 +26,10 @@ from annotation_site.proxies.services import value_extractions
 from annotation_site.sentences import Sentence
 
 Place = tuple[int, int]  # layer, index
+NOT_IN_ARCHIVE = gettext_noop(
+    "The study was restored from an archive, whose proxies its estimates use. This one is not "
+    "among them."
+)
 NOT_OF_SET = gettext_noop("No vector of the study’s set is among those of %(model)s.")
 State = ProxyRun.State
 
@@ -35,7 +39,7 @@ class ProxyOfModel:
     """A proxy of one of a study's extractions: known, computed by a run, or why it is not.
 
     `census` is the extraction whose vectors it is known of. Without a run and a reason it is known,
-    or can be computed.
+    or can be computed. What `is_archived` came with the study's archive.
     """
 
     proxy: Proxy
@@ -43,6 +47,7 @@ class ProxyOfModel:
     census: Extraction | None = None
     run: ProxyRun | None = None
     reason: Sentence | str = ""
+    is_archived: bool = False
 
     @property
     def model(self) -> str:
@@ -53,6 +58,8 @@ class ProxyOfModel:
         """ "known", "possible", "impossible", or the state of its run."""
         if self.run is not None:
             return "known" if self.run.is_ready else self.run.state
+        if self.is_archived:
+            return "known"
         if self.census is None:
             return "impossible"
         return "possible" if self.proxy.is_computed else "known"
@@ -133,6 +140,13 @@ def _of_model(
     runs: Mapping[tuple[str, int], ProxyRun],
 ) -> ProxyOfModel:
     """The state of a proxy of an extraction; of several censuses one with a run, ready first."""
+    archived = (extraction.restored or {}).get("proxies")
+    if archived:
+        lacks = dict(archived["missing"])
+        if proxy.name in dict(archived["titles"]) and proxy.name not in lacks:
+            return ProxyOfModel(proxy, extraction, is_archived=True)
+        told = lacks.get(proxy.name) or Sentence(NOT_IN_ARCHIVE)
+        return ProxyOfModel(proxy, extraction, reason=told)
     try:
         census = census_for(extraction, proxy, here)
     except Invalid as error:

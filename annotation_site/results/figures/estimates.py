@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ NAME = "estimates-across-layers"
 TITLE = "Estimates for all value vectors across layers"
 ALONE = "the lists alone"
 _BLUE = "#0072b2"
+_TOPS = (20, 40, 60, 80, 100)  # of the axis, in percent: the first that holds everything
 
 
 def estimates_across_layers(
@@ -129,7 +131,9 @@ def _drawn(
         height=high,
         page=size,
     )
-    _draw_axes(axes, parts, last, width - left, ink)
+    ends = [*parts["high"], *parts["value"], whole["high"], whole["value"]]
+    highest = next(top for top in _TOPS if 100 * np.nanmax(np.array(ends, dtype=float)) <= top)
+    _draw_axes(axes, parts, last, highest, width - left, ink)
     if not pd.isna(whole["low"]):
         axes.axhspan(100 * whole["low"], 100 * whole["high"], color=_BLUE, alpha=0.16, lw=0)
     axes.axhline(100 * whole["value"], color=_BLUE, linewidth=1.0, zorder=2)
@@ -162,11 +166,13 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, number: int, ink: Ink) -> None:
     axes.plot(place, value, linestyle="", zorder=4, **_look(number, ink))
 
 
-def _draw_axes(axes: Axes, parts: pd.DataFrame, last: int, width: float, ink: Ink) -> None:
+def _draw_axes(
+    axes: Axes, parts: pd.DataFrame, last: int, highest: int, width: float, ink: Ink
+) -> None:
     quiet(axes, ink)
     axes.set_xlim(-0.5, last + 0.5)
-    axes.set_ylim(0, 100)
-    axes.set_yticks(range(0, 101, 25))
+    axes.set_ylim(0, highest)
+    axes.set_yticks(range(0, highest + 1, highest // 4))
     spans = parts[["layer_from", "layer_to"]].drop_duplicates().itertuples(index=False, name=None)
     found = [(int(first), int(end)) for first, end in spans]
     names = [str(first) if first == end else f"{first}–{end}" for first, end in found]

@@ -186,8 +186,8 @@ def _narrower(row: Row) -> str:
 
 
 def _by_proxy(coverage: dict[str, Row]) -> PageTable:
-    """Coverage over all layers, a row for each proxy that has an estimate."""
-    shown = {proxy: row for proxy, row in coverage.items() if proxy == CLASSICAL or _has_value(row)}
+    """Coverage over all layers, a row for each proxy; one that cannot be used says why."""
+    shown = coverage
     names = {proxy: _row_name(proxy) for proxy in shown}
     body = [
         [
@@ -219,10 +219,6 @@ def _by_proxy(coverage: dict[str, Row]) -> PageTable:
         ),
         warnings_of([(names[proxy], row) for proxy, row in shown.items()]),
     )
-
-
-def _has_value(row: Row) -> bool:
-    return row["value"] is not None
 
 
 def _row_name(proxy: str) -> str:

@@ -51,7 +51,7 @@ def summary_of(study: Study) -> Summary | None:
         overlap=statistics.fmean(overlaps) if overlaps else None,
         overlap_lists=len(overlaps),
         annotations=counts["annotations"],
-        annotators=counts["annotators"],
+        annotators=counts.get("annotators", 0),  # missing in old snapshots
         computed_at=computed_at,
         is_current=version == data_version(study.pk),
     )

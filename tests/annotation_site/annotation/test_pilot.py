@@ -99,7 +99,7 @@ def test_after_a_pilot_every_list_of_the_study_goes_to_k_people():
     assert not Assignment.objects.filter(item__use="pilot", purpose="annotation").exists()
 
 
-def test_what_a_pilot_says_changes_no_table():
+def test_what_a_pilot_says_changes_no_table_but_that_of_variance_components():
     study = make_pilot()
     for pilot in Assignment.objects.filter(purpose="pilot")[:6]:
         submit(pilot, MARKED)
@@ -110,10 +110,14 @@ def test_what_a_pilot_says_changes_no_table():
     assert set(labels.lists["list_id"]) == own
     assert labels.annotations.empty
     submit(Assignment.objects.filter(purpose="annotation").first(), MARKED)
-    with_pilot = snapshot_refresh_now(study=study).tables
+    with_pilot = dict(snapshot_refresh_now(study=study).tables)
+    sources = {row[0] for row in with_pilot.pop("variance_components")["rows"]}
     Assignment.objects.filter(purpose="pilot").delete()
     Study.objects.filter(pk=study.pk).update(removals=1000)
-    assert snapshot_refresh_now(study=study).tables == with_pilot
+    without = dict(snapshot_refresh_now(study=study).tables)
+    own = {row[0] for row in without.pop("variance_components")["rows"]}
+    assert without == with_pilot
+    assert (sources, own) == ({"annotation", "pilot"}, {"annotation"})
 
 
 def test_a_pilot_needs_lists_and_people():

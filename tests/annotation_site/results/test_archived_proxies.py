@@ -171,7 +171,8 @@ def test_a_study_of_another_extraction_has_no_proxies(data):
 
 def test_queries_do_not_grow_with_lists(data, django_assert_num_queries):
     study = restored(data)
-    with django_assert_num_queries(3):  # names of models, extractions, lists of the one
+    # The lists, names of models, restored extractions, and extractions of value vectors.
+    with django_assert_num_queries(4):
         assert computation.study_proxies(study) is not None
 
 
