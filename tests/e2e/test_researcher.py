@@ -255,7 +255,7 @@ def test_a_preview_predicts_the_precision_from_a_study_before(page: Page, world:
     page.get_by_label("ada").check()
     page.get_by_label("ben").check()
     expect(said).to_be_visible()  # the fold is open still
-    expect(fold.locator("td[aria-current]")).to_contain_text("your plan:")
+    expect(fold.locator("td[aria-current]")).to_contain_text("(your plan)")
     fold.get_by_role("combobox").focus()
     fold.get_by_role("combobox").dispatch_event("change")
     page.wait_for_load_state("networkidle")

@@ -43,9 +43,16 @@ NOTICEABLE = 0.02
 so that its absence is said."""
 
 ADJUDICATED_ALONE = "adjudicated lists alone are taken, which are no random sample of vectors"
+MACHINES_COUNTED = (
+    "machine annotators are counted as people, and all vectors are estimated from people alone"
+)
 CHOSEN = "vectors were chosen, not drawn at random, so they say nothing of the others"
 CONSTANT = "the proxy is the same for all annotated lists of a layer"
 TOO_FEW_TO_FIT = "too few lists to fit a proxy: annotate more"
+FEW_OF_PART = (
+    "fewer than 30 lists of these layers to fit a proxy: annotate more, or take neighbouring "
+    "layers together"
+)
 PEOPLE_ALONE = "all vectors were taken: the interval is of the disagreement of people alone"
 LEFT_OFF = (
     "no list has two annotators, so the interval has no finite population correction and is wider "
@@ -227,6 +234,8 @@ class EstimatedModel:
             corrected = np.full(len(population), np.inf)
         strata = lists.strata(span, corrected)
         sample = lists.sample(span, strata, population / population.sum())
+        if isinstance(known, _Known) and span != self.whole and len(lists.values) < LEAST_LISTS:
+            return self._none(span, lists, FEW_OF_PART)  # their λ would follow single lists
         if strata.whole.all() or not isinstance(known, _Known):
             found = classical_estimate(sample, disagreement=disagreement)
         else:

@@ -4,6 +4,7 @@ The definitions are in ``docs/estimates.md``; the estimator is in
 `annotation_site.analysis.estimates.estimator`. All intervals are conditional on the annotators.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -138,7 +139,7 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
     Notes
     -----
     The two sides are independent samples: their variances add up, and the degrees of freedom are
-    Satterthwaite's.
+    Satterthwaite's. Two extractions of one model are not, so they have no interval.
     """
     rows: list[dict[str, Any]] = []
     models = models_of(given)
@@ -169,6 +170,16 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
     return _frame(rows, DIFFERENCE_COLUMNS)
 
 
+PAIRED = "no interval: two extractions of one model can have lists of the same vectors"
+_EXTRACTION = re.compile(r" \(\S+, extraction \d+\)$")  # after the name of a model with several
+
+
+def _are_paired(first: str, second: str) -> bool:
+    """Whether two names are of extractions of one model, whose samples are not independent."""
+    names = {_EXTRACTION.sub("", name) for name in (first, second)}
+    return first != second and len(names) == 1
+
+
 def _differences(
     given: EstimateInput,
     sides: tuple[Part, Part],
@@ -178,16 +189,17 @@ def _differences(
 ) -> Iterator[dict[str, Any]]:
     first, second = sides
     alone = _alone(given, [(model, kind, layer) for model, kind, layers in of for layer in layers])
+    paired = _are_paired(of[0][0], of[1][0])
     freedom = np.array([first.freedom, second.freedom])
     with np.errstate(invalid="ignore"):
         half = half_widths(np.stack([first.variance, second.variance]), freedom)
     for column, measure in enumerate(given.measures):
         most = np.inf if measure in given.counts else 1.0
         difference = first.value[column] - second.value[column]
-        known = np.isfinite(first.half[column]) and np.isfinite(second.half[column])
+        known = np.isfinite([first.half[column], second.half[column]]).all() and not paired
         width = float(half[column]) if known else np.nan
         low, high = cut_bounds(difference, width, least=-most, most=most)
-        reasons = [first.reasons[column], second.reasons[column]]
+        reasons = [PAIRED if paired else "", first.reasons[column], second.reasons[column]]
         yield {
             **dict(
                 zip(("first", "second"), (f"{model}: {kind}" for model, kind, _ in of), strict=True)

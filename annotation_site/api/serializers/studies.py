@@ -140,6 +140,7 @@ class PlanToPreview(Plan):
     variances_from = serializers.SlugField(
         required=False,
         allow_null=True,
+        max_length=80,
         help_text="the slug of a study that you run, with results of such lists",
     )
 

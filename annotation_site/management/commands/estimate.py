@@ -130,10 +130,12 @@ class Command(SiteCommand):
             for row in rows_of(snapshot, "estimates")
             if row["proxy"] in ("", *proxies) and (layers or row["layer_from"] is None)
         ]
+        chosen = snapshot.study.drawn_from
+        of_set = f" of the set “{chosen['title']}”" if chosen else ""
         for model in dict.fromkeys(row["model"] for row in rows):
             of_model = [row for row in rows if row["model"] == model]
             vectors = written.count(of_model[0]["vectors"])
-            self.stdout.write(f"{model}: estimates for all {vectors} value vectors\n")
+            self.stdout.write(f"{model}: estimates for all {vectors} value vectors{of_set}\n")
             shown = [row for row in of_model if row["value"] is not None]
             self._write_columns([_cells(row) for row in shown])
             self._write_warnings(of_model)

@@ -132,7 +132,8 @@ def _drawn(
         page=size,
     )
     ends = [*parts["high"], *parts["value"], whole["high"], whole["value"]]
-    highest = next(top for top in _TOPS if 100 * np.nanmax(np.array(ends, dtype=float)) <= top)
+    most = 100 * np.nanmax(np.array(ends, dtype=float))  # estimates without interval can pass 100
+    highest = next((top for top in _TOPS if most <= top), _TOPS[-1])
     _draw_axes(axes, parts, last, highest, width - left, ink)
     if not pd.isna(whole["low"]):
         axes.axhspan(100 * whole["low"], 100 * whole["high"], color=_BLUE, alpha=0.16, lw=0)

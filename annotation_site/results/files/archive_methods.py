@@ -53,7 +53,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _coverage(parameters, tables),
         _prefixes(tables),
         _differences(parameters, tables),
-        estimates(tables),
+        estimates(parameters["study"], tables),
         _agreement(parameters["study"], tables),
         _intervals(parameters, tables),
         _software(parameters),

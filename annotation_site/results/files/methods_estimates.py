@@ -10,11 +10,12 @@ from annotation_site.results.files.references import cite
 Row = dict[str, Any]
 
 
-def estimates(tables: Mapping[str, Table]) -> Iterator[str]:
+def estimates(study: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     """Sentences on the coverage of all value vectors, for each model and proxy.
 
-    None where nothing was estimated with a proxy.
+    `study` is the key of parameters.json. None where nothing was estimated with a proxy.
     """
+    of_set = f"the set “{study['drawn_from']['title']}” of " if study.get("drawn_from") else ""
     rows = _of_all_layers(tables)
     found = False
     for (model, proxy), row in rows.items():
@@ -28,7 +29,7 @@ def estimates(tables: Mapping[str, Table]) -> Iterator[str]:
             else ""
         )
         yield (
-            f"The mean coverage of all {count(row['vectors'])} value vectors of {model} is "
+            f"The mean coverage of all {count(row['vectors'])} value vectors of {of_set}{model} is "
             f"estimated at {share(row['value'])} ({_interval(row)}) from {count(row['lists'])} "
             f"annotated lists and the proxy {proxy}, which is known of every vector{related}."
         )

@@ -42,7 +42,9 @@ def _told(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     if row["of"] == "coverage":
         what = f"coverage of the {KIND_NAMES[row['kind']]}{of}"
     elif row["of"] == "difference":
-        first, second = compared(one["kind"] for one in rows if one["kind"])
+        first, second = compared(
+            one["kind"] for one in rows if one["kind"] and one["model"] == row["model"]
+        )
         what = f"{KIND_NAMES[first]} minus {KIND_NAMES[second]}{of}, in points"
     else:
         what = f"Krippendorff's alpha{of}"

@@ -3,14 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from annotation_site.analysis import written
+from annotation_site.annotation.models import Study
+from annotation_site.exact_words import exact
 from annotation_site.proxies.registry import announced, title_of
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.remarks import remark, warnings_of
 from annotation_site.results.pages.tables import PageTable
-from annotation_site.results.pages.values import Cell, Row, Write, between, number, words
+from annotation_site.results.pages.values import (
+    Cell,
+    Row,
+    Write,
+    between,
+    minus_control,
+    number,
+    words,
+)
 from annotation_site.results.snapshots.selectors import rows_of
 
 ESTIMATES, DIFFERENCES = "estimates", "estimate_differences"
@@ -55,8 +67,8 @@ class EstimatesShown:
     differences: PageTable | None
 
 
-def estimates_shown(snapshot: Snapshot, categories: Sequence[str]) -> EstimatesShown | None:
-    """The estimates of a snapshot; None for one of an older version, which has none."""
+def estimates_shown(snapshot: Snapshot, study: Study) -> EstimatesShown | None:
+    """The estimates of a study's snapshot; None for one of an older version, which has none."""
     if ESTIMATES not in snapshot.tables:
         return None
     rows = rows_of(snapshot, ESTIMATES)
@@ -64,9 +76,7 @@ def estimates_shown(snapshot: Snapshot, categories: Sequence[str]) -> EstimatesS
     several = len(models) > 1
     return EstimatesShown(
         [
-            _of_model(
-                model, str(number), [row for row in rows if row["model"] == model], categories
-            )
+            _of_model(model, str(number), [row for row in rows if row["model"] == model], study)
             for number, model in enumerate(models)
         ],
         _differences(rows_of(snapshot, DIFFERENCES), several=several),
@@ -84,9 +94,7 @@ def announced_in(rows: Sequence[Row]) -> str:
     )
 
 
-def _of_model(
-    model: str, key: str, rows: Sequence[Row], categories: Sequence[str]
-) -> ModelEstimates:
+def _of_model(model: str, key: str, rows: Sequence[Row], study: Study) -> ModelEstimates:
     proxy = announced_in(rows)
     whole = [row for row in rows if _is_whole(row)]
     coverage = {row["proxy"]: row for row in whole if row["measure"] == "coverage"}
@@ -94,12 +102,12 @@ def _of_model(
     return ModelEstimates(
         key,
         model,
-        _sentence(model, proxied, proxy),
+        _sentence(_population(model, study), proxied, proxy),
         _estimated(gettext("From the lists alone"), classical),
         _estimated(_with(proxy), proxied) if proxy else None,
         _narrower(proxied) if proxy else "",
         _by_proxy(coverage),
-        _by_measure(whole, proxy, categories),
+        _by_measure(whole, proxy, study.categories),
         _by_layers(rows, proxy),
     )
 
@@ -133,15 +141,27 @@ def _why(row: Row) -> str:
     return remark("; ".join(said) or row["warning"])
 
 
-def _sentence(model: str, row: Row, proxy: str) -> str:
+def _population(model: str, study: Study) -> SafeString:
+    """The name of what is estimated: a model, or the set of vectors that lists were drawn from."""
+    if study.drawn_from is None:
+        return exact(model)
+    return format_html(
+        gettext("the set “{set}” of {model}"),
+        set=exact(study.drawn_from["title"]),
+        model=exact(model),
+    )
+
+
+def _sentence(population: SafeString, row: Row, proxy: str) -> SafeString:
     """The headline in words."""
     if row["value"] is None:
-        return gettext("Nothing can be estimated of all value vectors of %(model)s yet.") % {
-            "model": model
-        }
+        return format_html(
+            gettext("Nothing can be estimated of all value vectors of {population} yet."),
+            population=population,
+        )
     interval = between(row["low"], row["high"], written.share)
     said = {
-        "model": model,
+        "population": population,
         "n": written.count(row["vectors"]),
         "share": f"{written.share(row['value'])} ({interval})"
         if interval
@@ -149,19 +169,19 @@ def _sentence(model: str, row: Row, proxy: str) -> str:
         "lists": _lists(row["lists"]),
     }
     if proxy:
-        return (
+        return format_html(
             gettext(
-                "Of the top tokens of all %(n)s value vectors of %(model)s, %(share)s are in a "
-                "concept, estimated from %(lists)s and a proxy that is known of every vector."
-            )
-            % said
+                "Of the top tokens of all {n} value vectors of {population}, {share} are in a "
+                "concept, estimated from {lists} and a proxy that is known of every vector."
+            ),
+            **said,
         )
-    return (
+    return format_html(
         gettext(
-            "Of the top tokens of all %(n)s value vectors of %(model)s, %(share)s are in a "
-            "concept, estimated from %(lists)s."
-        )
-        % said
+            "Of the top tokens of all {n} value vectors of {population}, {share} are in a concept, "
+            "estimated from {lists}."
+        ),
+        **said,
     )
 
 
@@ -363,20 +383,20 @@ def _differences(rows: Sequence[Row], *, several: bool) -> PageTable | None:
         ],
         body,
         gettext(
-            "Differences of coverage over all value vectors. Random vectors are draws from "
-            "infinitely many, so the proxy helps on the side of the value vectors alone."
+            "Differences of coverage over all value vectors. Controls are draws from infinitely "
+            "many, so the proxy helps on the side of the value vectors alone."
         ),
         warnings_of(behind),
     )
 
 
 def _pair_name(first: str, second: str, *, several: bool) -> str:
-    """ "Value minus random", or the two models."""
-    one, _, _ = first.rpartition(": ")
-    other, _, _ = second.rpartition(": ")
+    """The difference of a kind from its control, or the two models."""
+    one, _, kind = first.rpartition(": ")
+    other, _, control = second.rpartition(": ")
     if one != other:
         return gettext("%(first)s minus %(second)s") % {"first": one, "second": other}
-    name = gettext("Value minus random")
+    name = minus_control((kind, control))
     return f"{one}: {name}" if several else name
 
 

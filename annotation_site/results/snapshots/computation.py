@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from annotation_site.analysis.annotation_frames import AnnotationFrames
-from annotation_site.analysis.estimates.models import ADJUDICATED_ALONE
+from annotation_site.analysis.estimates.models import ADJUDICATED_ALONE, MACHINES_COUNTED
 from annotation_site.analysis.strata import ONE_ANNOTATOR, Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
@@ -194,7 +194,7 @@ def table_request(
         several_patterns=study.several_patterns_per_token,
         proxies=study_proxies(study),
         pilot=answers.of_pilot(filters),
-        no_sample=ADJUDICATED_ALONE if filters.adjudicated == "only" else "",
+        no_sample=_no_sample(filters),
     )
     return request, missing
 
@@ -207,6 +207,13 @@ def _taken(populations: Populations, filters: Filters) -> Populations:
         if filters.takes_layer(kind, layer)
     }
     return Populations(sizes, populations.chosen)
+
+
+def _no_sample(filters: Filters) -> str:
+    """Why the lists, or their annotations, are no sample of people's; empty if they are one."""
+    if filters.adjudicated == "only":
+        return ADJUDICATED_ALONE
+    return MACHINES_COUNTED if filters.machine_annotators else ""
 
 
 def _together(labels: AnnotationFrames, machines: AnnotationFrames) -> AnnotationFrames:

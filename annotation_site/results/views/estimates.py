@@ -94,7 +94,7 @@ def _context(request: PersonRequest, study: Study) -> dict[str, Any]:
     if snapshot is not None and proxies:
         snapshot.study = study  # without a query
         context |= {
-            "shown": estimates_shown(snapshot, study.categories),
+            "shown": estimates_shown(snapshot, study),
             "figures": [f for f in figures_of(snapshot) if f["name"].startswith(FIGURE)],
         }
     return context | {"key": _key(proxies, state, context)}

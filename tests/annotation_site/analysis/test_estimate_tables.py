@@ -17,9 +17,9 @@ from annotation_site.analysis.estimates.models import (
     CHOSEN,
     CONSTANT,
     EXACT,
+    FEW_OF_PART,
     LEFT_OFF,
     PEOPLE_ALONE,
-    TOO_FEW_TO_FIT,
     EstimateInput,
 )
 from annotation_site.analysis.estimates.proxies import Proxies, proxies_of
@@ -27,6 +27,7 @@ from annotation_site.analysis.estimates.tables import (
     DIFFERENCE_COLUMNS,
     ESTIMATE_COLUMNS,
     OUTSIDE,
+    PAIRED,
     estimate_differences_table,
     estimates_table,
 )
@@ -211,7 +212,7 @@ def test_an_interval_needs_15_lists_that_are_not_0_and_15_that_are_not_1(kept, s
 
 
 def test_without_resamples_there_are_values_and_no_intervals():
-    found = estimates_table(study(intervals=False))
+    found = estimates_table(study(per_layer=30, intervals=False))
     assert found["value"].notna().all()
     assert found[["low", "high", "relative_width"]].isna().all().all()
     assert set(found["warning"]) == {""}
@@ -299,12 +300,12 @@ def test_each_refusal_is_a_sentence_and_no_number(case):
     assert refused[["difference", "low", "high"]].isna().all().all()
 
 
-def test_two_lists_of_a_layer_are_too_few_for_a_proxy_and_three_are_enough():
-    for per_layer, value in ((2, False), (3, True)):
+def test_29_lists_of_a_layer_are_too_few_for_a_proxy_and_30_are_enough():
+    for per_layer, value in ((29, False), (30, True)):
         given = study(per_layer=per_layer)
         found = row(given, layer=0)
         assert np.isfinite(found["value"]) == value
-        assert (found["warning"] == f"no estimate: {TOO_FEW_TO_FIT}") != value
+        assert (found["warning"] == f"no estimate: {FEW_OF_PART}") != value
         assert np.isfinite(row(given, "", layer=0)["value"])
 
 
@@ -480,3 +481,13 @@ def test_proxies_that_cannot_be_are_refused(changes, sentence):
     frames = proxies_of({"p": "A proxy"}, [], [])
     with pytest.raises(ValueError, match="lacks the columns value"):
         Proxies({}, frames.values.drop(columns="value"), frames.census, {})
+
+
+def test_two_extractions_of_one_model_are_compared_without_an_interval():
+    names = ("m (raw, extraction 1)", "m (fold, extraction 2)")
+    for models, paired in ((names, True), (("m", "n"), False)):
+        differences = estimate_differences_table(study(models=models))
+        beside = differences[differences["second"].str.endswith("value")]
+        assert beside["difference"].notna().all()
+        assert set(beside["low"].isna()) == {paired}
+        assert set(beside["warning"].str.startswith(PAIRED)) == {paired}

@@ -174,9 +174,12 @@ def test_an_annotation_changes_them(study):
     before = tables(study)
     own = Assignment.objects.filter(purpose=Purpose.ANNOTATION, item__vector__kind="value")
     submit(own.first(), ALL)
-    # Nothing was repeated, compared with a reference or timed anew, and people share too few
-    # lists for a latent majority.
-    same = {"retest", "reference", "time_per_list", "machine_coverage", "missing", "competence"}
+    # Nothing was repeated, compared with a reference or timed anew, people share too few lists for
+    # a latent majority, and there is no control but random vectors.
+    same = {
+        "retest", "reference", "time_per_list", "machine_coverage", "missing", "competence",
+        "other_controls",
+    }  # fmt: skip
     assert set(before) - changed(before, tables(study)) == {
         *same, *(ARCHIVED + name for name in same), "labels: lists", "labels: annotations",
         ARCHIVED + "machine_agreement",  # this archive was given no machine's answers
