@@ -163,7 +163,8 @@ def test_from_a_corpus_to_a_study_of_prefixes(site: Site, browser: Browser) -> N
     page.get_by_role("link", name="Models").click()
     page.get_by_role("link", name="Enqueue a model").click()
     page.get_by_label("Model", exact=True).select_option("tiny-llama")
-    for label in ("value vectors", "random vectors (baseline)", "FFN updates (runs"):
+    page.get_by_role("checkbox", name="value vectors", exact=True).uncheck()
+    for label in ("random vectors (baseline)", "FFN updates (runs"):
         page.get_by_role("checkbox", name=label).uncheck()
     for label in ("keys, with the text prefixes", "random keys (baseline"):
         page.get_by_role("checkbox", name=label).check()
