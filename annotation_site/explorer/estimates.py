@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from annotation_site.analysis import MEASURES_VERSION
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Extraction
 from annotation_site.explorer.judged import FINISHED
 from annotation_site.proxies.registry import announced, title_of
 from annotation_site.results.models import Snapshot
+from annotation_site.results.snapshots.versions import data_version
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.model_names import model_names
 
@@ -27,9 +29,12 @@ class LayerEstimates:
 def layer_estimates(extraction: Extraction, studies: Sequence[Study]) -> LayerEstimates | None:
     """The estimates of the newest finished study that has some with an interval.
 
-    Of the proxy that is announced as the best. Two queries for each study that is looked at.
+    Of the proxy that is announced as the best. A study of a set speaks of its set alone. Three
+    queries for each study that is looked at.
     """
-    finished = [study for study in reversed(studies) if study.state in FINISHED]
+    finished = [
+        study for study in reversed(studies) if study.state in FINISHED and study.drawn_from is None
+    ]
     for study in finished[:LOOKED_AT]:
         name = model_names(study).get(extraction.pk)
         rows = [row for row in _rows(study) if row["model"] == name]
@@ -40,12 +45,15 @@ def layer_estimates(extraction: Extraction, studies: Sequence[Study]) -> LayerEs
 
 
 def _rows(study: Study) -> list[dict[str, Any]]:
-    """Rows of coverage with an interval, of the newest tables of a study."""
+    """Rows of coverage with an interval, of the current tables of a study; none of older ones."""
     stored = (
         Snapshot.objects.filter(
-            study=study, filter_key=Filters.of(study).key, state=Snapshot.State.READY
+            study=study,
+            filter_key=Filters.of(study).key,
+            state=Snapshot.State.READY,
+            data_version=data_version(study.pk),
+            measures_version=MEASURES_VERSION,
         )
-        .order_by("-data_version", "-pk")
         .values_list("tables__estimates", flat=True)
         .first()
     )
