@@ -55,16 +55,16 @@ class LayerNumbers:
 def candidates(extraction: Extraction, others: Iterable[Extraction]) -> list[Extraction]:
     """Those of the ready extractions whose lists are alike, the extraction itself first.
 
-    Alike: the same weights, projection, length and special tokens. An extraction that came with a
-    study's archive holds the study's lists alone, so it is no census.
+    Alike: the same weights, projection, length and special tokens. `others` are of `ready_of`,
+    which leaves out extractions that came with a study's archive: they hold the study's lists
+    alone, so they are no census.
     """
     weights = extraction.model.weights_digest if extraction.model else ""
     wanted = _options(extraction)
     found = [
         one
         for one in others
-        if one.restored is None
-        and one.model is not None
+        if one.model is not None
         and one.model.weights_digest == weights
         and _options(one) == wanted
     ]
@@ -80,7 +80,7 @@ def ready_of(weights: Iterable[str]) -> QuerySet[Extraction]:
             restored__isnull=True,
         )
         .select_related("model")
-        .defer("manifest", "plan", "environment")
+        .defer("manifest", "plan", "environment", "restored")
         .order_by("pk")
     )
 
@@ -106,17 +106,38 @@ def has_statistics(extraction: Extraction) -> bool:
     return bool(extraction.counts.get("value_statistics"))
 
 
-def census_for(extraction: Extraction, proxy: Proxy, among: Sequence[Extraction]) -> Extraction:
-    """The extraction whose vectors a proxy is known of, or can be.
+def censuses_for(
+    extraction: Extraction, proxy: Proxy, among: Sequence[Extraction]
+) -> list[Extraction]:
+    """The extractions whose vectors a proxy may be known of, the first choice first.
 
-    Raises Invalid with the reason and what to do where there is none.
+    Whether one has every vector is not looked at. Raises Invalid with the reason and what to do
+    where there is none.
     """
     alike = candidates(extraction, among)
     found = with_lists(alike) if proxy.is_computed else with_statistics(alike)
     if not found:
         message = NO_LISTS if proxy.is_computed else NO_STATISTICS
         raise Invalid(Sentence(message, model=name_of(extraction)))
-    return found[0]
+    return found
+
+
+def complete_census(
+    extraction: Extraction, proxy: Proxy, among: Sequence[Extraction]
+) -> Extraction:
+    """The first extraction with the list of every value vector, of which a proxy can be computed.
+
+    Raises Invalid, with the reason of the last one, where each lacks some, or there is none.
+    """
+    *others, last = censuses_for(extraction, proxy, among)
+    for one in others:
+        try:
+            sizes_of_lists(one)
+        except Invalid:
+            continue
+        return one
+    sizes_of_lists(last)
+    return last
 
 
 def sizes_of_lists(extraction: Extraction) -> dict[int, int]:
@@ -126,7 +147,7 @@ def sizes_of_lists(extraction: Extraction) -> dict[int, int]:
     _require_layers(extraction, [layer for layer, *_ in found])
     largest = extraction.model.d_ff if extraction.model else 0
     # Layers may differ in size, and d_ff is that of the largest.
-    most = max(count for _, count, *_ in found)
+    most = max((count for _, count, *_ in found), default=0)
     for layer, count, first, last in found:
         whole = max(last + 1, largest if count == most else 0)
         if count != whole or first != 0:

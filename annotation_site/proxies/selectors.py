@@ -13,7 +13,7 @@ from annotation_site.errors import Invalid
 from annotation_site.proxies.census import (
     LayerNumbers,
     candidates,
-    census_for,
+    censuses_for,
     name_of,
     ready_of,
     statistic_census,
@@ -22,7 +22,7 @@ from annotation_site.proxies.census import (
 )
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.proxies.registry import PROXIES, Proxy
-from annotation_site.proxies.services import value_extractions
+from annotation_site.proxies.services import ARCHIVED, value_extractions
 from annotation_site.sentences import Sentence
 
 Place = tuple[int, int]  # layer, index
@@ -38,8 +38,9 @@ State = ProxyRun.State
 class ProxyOfModel:
     """A proxy of one of a study's extractions: known, computed by a run, or why it is not.
 
-    `census` is the extraction whose vectors it is known of. Without a run and a reason it is known,
-    or can be computed. What `is_archived` came with the study's archive.
+    `census` is the extraction whose vectors it is known of; where that turns out to lack some, one
+    of `others`. Without a run and a reason it is known, or can be computed. What `is_archived` came
+    with the study's archive.
     """
 
     proxy: Proxy
@@ -48,6 +49,7 @@ class ProxyOfModel:
     run: ProxyRun | None = None
     reason: Sentence | str = ""
     is_archived: bool = False
+    others: Sequence[Extraction] = ()
 
     @property
     def model(self) -> str:
@@ -86,9 +88,8 @@ class ProxyOfStudy:
 
     @property
     def can_compute(self) -> bool:
-        """Whether a person can ask for it: every model has a census, and one lacks the proxy."""
-        states = [one.state for one in self.of_models]
-        return "impossible" not in states and any(one.can_compute for one in self.of_models)
+        """Whether a person can ask for it: some model has a census, but lacks the proxy."""
+        return any(one.can_compute for one in self.of_models)
 
     @property
     def is_known(self) -> bool:
@@ -140,19 +141,19 @@ def _of_model(
     runs: Mapping[tuple[str, int], ProxyRun],
 ) -> ProxyOfModel:
     """The state of a proxy of an extraction; of several censuses one with a run, ready first."""
-    archived = (extraction.restored or {}).get("proxies")
-    if archived:
-        lacks = dict(archived["missing"])
-        if proxy.name in dict(archived["titles"]) and proxy.name not in lacks:
+    titles, lacking = (getattr(extraction, name) for name in ARCHIVED)
+    if titles is not None:
+        lacks = dict(lacking)
+        if proxy.name in dict(titles) and proxy.name not in lacks:
             return ProxyOfModel(proxy, extraction, is_archived=True)
         told = lacks.get(proxy.name) or Sentence(NOT_IN_ARCHIVE)
         return ProxyOfModel(proxy, extraction, reason=told)
     try:
-        census = census_for(extraction, proxy, here)
+        census, *others = censuses_for(extraction, proxy, here)
     except Invalid as error:
         return ProxyOfModel(proxy, extraction, reason=error.sentence)
     if not proxy.is_computed:
-        return ProxyOfModel(proxy, extraction, census)
+        return ProxyOfModel(proxy, extraction, census, others=others)
     possible = with_lists(candidates(extraction, here))
     ran = [runs[proxy.name, one.pk] for one in possible if (proxy.name, one.pk) in runs]
     ran.sort(key=lambda run: not run.is_ready)
@@ -243,15 +244,14 @@ def _of_statistics(
     one: ProxyOfModel, places: set[Place], population: set[Place] | None
 ) -> ProxyNumbers:
     """Numbers of value statistics. Raises Invalid, with numbers, where a vector has none."""
-    assert one.census is not None  # noqa: S101  # the caller looks
     column = one.proxy.statistic
-    census = statistic_census(one.census, column)
+    held, census = _complete_statistics(one)
     values: dict[Place, float] = {}
     inside: dict[int, list[float]] = {}
     wanted = places | (population or set())
     indices = {index for _, index in wanted}
     layers = {layer for layer, _ in wanted}
-    rows = statistic_rows(one.census, column).filter(layer__in=layers, index__in=indices)
+    rows = statistic_rows(held, column).filter(layer__in=layers, index__in=indices)
     for layer, index, value in rows:
         if (layer, index) in places:
             values[layer, index] = value
@@ -263,3 +263,18 @@ def _of_statistics(
             for layer, found in sorted(inside.items())
         ]
     return ProxyNumbers(one.proxy, census, values)
+
+
+def _complete_statistics(one: ProxyOfModel) -> tuple[Extraction, list[LayerNumbers]]:
+    """The first extraction in which every vector has the number, with its census.
+
+    Raises Invalid, with the reason of the last one, where each lacks some.
+    """
+    assert one.census is not None  # noqa: S101  # the caller looks
+    *first, last = (one.census, *one.others)
+    for held in first:
+        try:
+            return held, statistic_census(held, one.proxy.statistic)
+        except Invalid:
+            continue
+    return last, statistic_census(last, one.proxy.statistic)

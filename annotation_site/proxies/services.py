@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.proxies.census import (
-    census_for,
+    complete_census,
     has_all_lists,
     has_statistics,
     ready_of,
@@ -33,7 +34,9 @@ from annotation_site.workers.queues import EXTRACTION_QUEUE
 
 State = ProxyRun.State
 MOST_UNFINISHED = 10  # of one person
-MOST_OF_EXTRACTION = 40  # of any state; a study has one minimum of tokens
+MOST_OF_EXTRACTION = 40  # at work, or with layers; a study has one minimum of tokens
+FAILURES_STAY = timedelta(days=1)  # so that somebody can read the reason
+ARCHIVED = {"archived_titles": "titles", "archived_missing": "missing"}  # pairs by proxy's name
 NO_VALUE_LISTS = gettext_noop(
     "The study has no lists of value vectors, so nothing is estimated of all value vectors."
 )
@@ -50,11 +53,17 @@ def proxy_named(name: str) -> Proxy:
 
 
 def value_extractions(study: Study) -> list[Extraction]:
-    """The extractions from which a study has lists of value vectors; none of trigger prefixes."""
+    """The extractions from which a study has lists of value vectors; none of trigger prefixes.
+
+    One that came with an archive has what the archive says of proxies under the names ARCHIVED.
+    """
     if study.list_source != Study.ListSource.TOP_TOKENS or Kind.VALUE not in study.kinds:
         return []
-    found = study.extractions.select_related("model").defer("manifest", "plan", "environment")
-    return list(found.order_by("pk"))
+    found = study.extractions.select_related("model")
+    found = found.defer("manifest", "plan", "environment", "restored")
+    # Not the archive's numbers themselves, which may be megabytes.
+    archived = {name: F(f"restored__proxies__{key}") for name, key in ARCHIVED.items()}
+    return list(found.annotate(**archived).order_by("pk"))
 
 
 @transaction.atomic
@@ -62,10 +71,10 @@ def study_proxy_request(*, study: Study, proxy: str, by: User | None = None) -> 
     """Request a proxy for every value vector of a study's models; a worker computes it.
 
     Returns the runs, one for each model, also those that are ready or at work already: asking again
-    does nothing to them. A failed or cancelled one continues where it stood. Raises Invalid for a
-    proxy that does not exist or needs no computation, a study without lists of value vectors, a
-    model of which not every vector is here, and beyond MOST_UNFINISHED of one person; NotAllowed
-    for a person who is no researcher.
+    does nothing to them. A failed or cancelled one continues where it stood. A model of which not
+    every vector is here has no run. Raises Invalid for a proxy that does not exist or needs no
+    computation, a study without lists of value vectors, where no model has every vector here, and
+    beyond MOST_UNFINISHED of one person; NotAllowed for a person who is no researcher.
     """
     wanted = proxy_named(proxy)
     if by is not None:
@@ -81,7 +90,14 @@ def study_proxy_request(*, study: Study, proxy: str, by: User | None = None) -> 
     if not extractions:
         raise Invalid(gettext(NO_VALUE_LISTS))
     here = list(ready_of({one.model.weights_digest for one in extractions if one.model}))
-    censuses = {census_for(one, wanted, here) for one in extractions}
+    censuses, reasons = set(), []
+    for one in extractions:
+        try:
+            censuses.add(complete_census(one, wanted, here))
+        except Invalid as error:
+            reasons.append(error)
+    if not censuses:
+        raise reasons[0]
     runs = [
         _request(extraction, wanted, study.min_tokens, by)
         for extraction in sorted(censuses, key=lambda one: one.pk)
@@ -123,7 +139,11 @@ def _require_turn(extraction: Extraction, by: User | None, *, is_new: bool) -> N
                 )
                 % {"most": MOST_UNFINISHED}
             )
-    if is_new and extraction.proxy_runs.count() >= MOST_OF_EXTRACTION:
+    if not is_new:
+        return
+    _forget_ended(extraction)
+    empty = extraction.proxy_runs.filter(layers=None).exclude(state__in=UNFINISHED)
+    if extraction.proxy_runs.exclude(pk__in=empty.values("pk")).count() >= MOST_OF_EXTRACTION:
         raise Invalid(
             gettext(
                 "“%(extraction)s” has %(most)s computed proxies, which is the limit. Use a minimum "
@@ -131,6 +151,17 @@ def _require_turn(extraction: Extraction, by: User | None, *, is_new: bool) -> N
             )
             % {"extraction": extraction, "most": MOST_OF_EXTRACTION}
         )
+
+
+def _forget_ended(extraction: Extraction) -> None:
+    """Delete cancelled runs without a layer, and old failed ones, under the extraction's lock.
+
+    Nothing is lost with them: such a proxy is as one that nobody asked for.
+    """
+    ended = Q(state=State.CANCELLED) | Q(
+        state=State.FAILED, finished_at__lt=timezone.now() - FAILURES_STAY
+    )
+    extraction.proxy_runs.filter(ended, layers=None).delete()
 
 
 def may_change(run: ProxyRun, person: User) -> bool:
@@ -142,8 +173,9 @@ def may_change(run: ProxyRun, person: User) -> bool:
 def proxy_cancel(*, run: ProxyRun, by: User) -> None:
     """Cancel a run that waits or is at work; layers that are done are kept.
 
-    Does nothing to one that has ended. Raises NotAllowed for anybody but the person who asked for
-    it and admins.
+    Does nothing to one that has ended. One without a layer is forgotten as soon as a new one of
+    the extraction is asked for. Raises NotAllowed for anybody but the person who asked for it and
+    admins.
     """
     if not may_change(run, by):
         raise NotAllowed(
@@ -214,30 +246,47 @@ def studies_tell() -> int:
 
     That is after a run became ready, and after an extraction with a census came or went. Returns
     the number of studies.
+
+    Safe in several processes at once: each reads what was told before it looks at what is known,
+    and writes only over what it read. So nobody puts older knowledge over newer; a process that
+    another overtook tells nothing, and the next sweep tells what is left.
     """
-    now = _known_now()
     before = dict(KnownOfModel.objects.values_list("weights_digest", "known"))
+    now = _known_now()
     told = 0
     for weights in sorted(set(now) | set(before)):
         if now.get(weights) != before.get(weights):
-            told += _tell(weights, now.get(weights))
+            told += _tell(weights, before.get(weights), now.get(weights))
     return told
 
 
 @transaction.atomic
-def _tell(weights: str, known: str | None) -> int:
-    """Remember what is known of a model, and mark its studies' tables as stale."""
+def _tell(weights: str, before: str | None, known: str | None) -> int:
+    """Remember what is known of a model, and mark its studies' tables as stale.
+
+    Does neither where another process wrote something else than `before` since.
+    """
+    if not _remembered(weights, before, known):
+        return 0
     studies = Study.objects.filter(
         pk__in=Study.objects.filter(extractions__model__weights_digest=weights).values("pk")
     ).exclude(state=Study.State.DELETING)
-    if known is None:
-        KnownOfModel.objects.filter(weights_digest=weights).delete()
-    else:
-        KnownOfModel.objects.update_or_create(weights_digest=weights, defaults={"known": known})
     found = list(studies.only("pk").order_by("pk"))
     for study in found:
         tables_touch(study)
     return len(found)
+
+
+def _remembered(weights: str, before: str | None, known: str | None) -> bool:
+    if before is None:
+        _, created = KnownOfModel.objects.get_or_create(
+            weights_digest=weights, defaults={"known": known}
+        )
+        return created
+    row = KnownOfModel.objects.filter(weights_digest=weights, known=before)
+    if known is None:
+        return row.delete()[0] > 0
+    return row.update(known=known) > 0
 
 
 def _known_now() -> dict[str, str]:
@@ -249,8 +298,8 @@ def _known_now() -> dict[str, str]:
         restored__isnull=True,
         model__isnull=False,
     )
-    light = ready.select_related("model").defer("manifest", "plan", "environment").order_by("pk")
-    for one in light:
+    light = ready.select_related("model").defer("manifest", "plan", "environment", "restored")
+    for one in light.order_by("pk"):
         if one.model is not None and (has_all_lists(one) or has_statistics(one)):
             facts[one.model.weights_digest].append(["extraction", one.pk])
     runs = ProxyRun.objects.filter(state=State.READY, extraction__state=Extraction.State.READY)

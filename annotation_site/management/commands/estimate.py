@@ -89,14 +89,24 @@ class Command(SiteCommand):
             raise Invalid("The study has no annotations yet, so nothing can be estimated.")
         for line in lines:
             if line.can_compute or line.is_unfinished:
-                self._compute(study, line)
+                self._compute(study, line, is_named=bool(names))
             elif names and not line.is_known:
                 raise Invalid(next(english(one.reason) for one in line.of_models if one.reason))
         return [line.proxy.name for line in lines]
 
-    def _compute(self, study: Study, line: ProxyOfStudy) -> None:
-        """Compute a proxy here, or wait for the worker that does so. Raises Invalid if it fails."""
-        for run in study_proxy_request(study=study, proxy=line.proxy.name):
+    def _compute(self, study: Study, line: ProxyOfStudy, *, is_named: bool) -> None:
+        """Compute a proxy here, or wait for the worker that does so. Raises Invalid if it fails.
+
+        One that nobody named is left out with a word where no model has every vector.
+        """
+        try:
+            runs = study_proxy_request(study=study, proxy=line.proxy.name)
+        except Invalid as error:
+            if is_named:
+                raise
+            self._tell(f"Without {line.proxy.name}: {error.message}")
+            return
+        for run in runs:
             self._tell(f"Computing {run.proxy} of {run.extraction}")
             proxy_work(run_id=run.pk, in_worker=False)
             while (seen := ProxyRun.objects.filter(pk=run.pk).first()) and seen.is_unfinished:
