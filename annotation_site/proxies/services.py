@@ -278,7 +278,7 @@ def _tell(weights: str, before: str | None, known: str | None) -> int:
 
 
 def _remembered(weights: str, before: str | None, known: str | None) -> bool:
-    if before is None:
+    if before is None and known is not None:
         _, created = KnownOfModel.objects.get_or_create(
             weights_digest=weights, defaults={"known": known}
         )
