@@ -194,8 +194,11 @@ def statistic_census(extraction: Extraction, column: str) -> list[LayerNumbers]:
     every = _layers(lists) if has_all_lists(extraction) else ()
     sizes = {layer: highest + 1 for layer, _, _, highest in every}
     largest = extraction.model.d_ff if extraction.model else 0
+    most = max(one["n"] for one in held)
     for one in held:
-        whole = max(one["last"] + 1, sizes.get(one["layer"], largest))
+        # Layers may differ in size, and d_ff is that of the largest.
+        own = largest if one["n"] == most else 0
+        whole = max(one["last"] + 1, sizes.get(one["layer"], own))
         if not one["n"] == one[f"{column}_n"] == whole:
             raise Invalid(
                 Sentence(
@@ -220,6 +223,26 @@ def _statistics(extraction: int, digest: str) -> list[dict[str, Any]]:
     rows = ValueStatistics.objects.filter(extraction=extraction).order_by("layer")
     found = rows.values("layer").annotate(n=Count("pk"), last=Max("index"), **columns)
     return [dict(row) for row in found]
+
+
+def layer_sizes(extraction: Extraction) -> dict[int, int]:
+    """The number of value vectors by layer, where something here is known of each of them.
+
+    Empty where no extraction of the model has a list, or statistics, of every value vector. Layers
+    may differ in size, which a sample does not show.
+    """
+    weights = extraction.model.weights_digest if extraction.model else ""
+    here = list(ready_of([weights]))
+    for one in with_statistics(here):
+        held = _statistics(one.pk, str(one.bundle_digest))
+        if held and all(row["n"] == row["last"] + 1 for row in held):
+            return {row["layer"]: row["n"] for row in held}
+    for one in with_lists(here):
+        try:
+            return sizes_of_lists(one)
+        except Invalid:
+            continue
+    return {}
 
 
 def name_of(extraction: Extraction) -> str:

@@ -15,6 +15,7 @@ from annotation_site.analysis.strata import ONE_ANNOTATOR, Populations
 from annotation_site.annotation.models import Assignment, Study
 from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.exports.table import table_from_frame
+from annotation_site.proxies.census import layer_sizes
 from annotation_site.proxies.registry import announced, title_of
 from annotation_site.results.figures.canvas import printed, svg
 from annotation_site.results.figures.charts import (
@@ -245,9 +246,11 @@ def populations_of(study: Study) -> Populations:
             held = {}
         every = extraction.parameters.get("per_layer") == "all"
         of_layer = extraction.model.d_ff if extraction.model is not None else 0
+        known = layer_sizes(extraction) if held and not every else {}
         for layer, count in held.items():
-            # Experts together; where layers differ d_ff is the largest, and a whole layer is known.
-            sizes[name, "value", layer] = count if every else max(count, of_layer)
+            # Experts together; d_ff is that of the largest layer, where nothing says the others'.
+            whole = count if every else max(count, known.get(layer, of_layer))
+            sizes[name, "value", layer] = whole
         if of_set:
             sizes = {where: size for where, size in sizes.items() if where[0] != name}
             sizes |= {(name, "value", layer): size for layer, size in of_set.items()}

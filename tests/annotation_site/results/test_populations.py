@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from annotation_site.analysis.strata import Populations
-from annotation_site.corpus.models import Extraction
+from annotation_site.corpus.models import Extraction, ValueStatistics
 from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.snapshots.computation import populations_of
+from annotation_site.results.tables.proxies import study_proxies
 from tests.annotation_site.factories import LanguageModelFactory, make_extraction, make_study
 
 
@@ -100,3 +101,22 @@ def test_an_archive_of_an_earlier_version_says_which_kinds_were_taken_whole(whol
 def test_choices_that_nothing_wrote_are_refused(change):
     with pytest.raises((KeyError, TypeError, ValueError)):
         TableSettings.of_json({**EARLIER, **change})
+
+
+@pytest.mark.django_db
+def test_layers_of_different_sizes_are_as_large_as_statistics_of_every_vector_say():
+    model = LanguageModelFactory(n_layers=2, d_ff=16)
+    sizes = {0: 16, 1: 4}
+    extraction = make_extraction(model=model, layers=2, per_layer=3)
+    ValueStatistics.objects.bulk_create(
+        ValueStatistics(extraction=extraction, layer=layer, index=index, norm=1, kurtosis=0, skew=0)
+        for layer, size in sizes.items()
+        for index in range(size)
+    )
+    Extraction.objects.filter(pk=extraction.pk).update(counts={"value_statistics": 20})
+    study = make_study(extraction=extraction, lists_per_layer=1)
+    found = populations_of(study).sizes
+    assert found == {(model.name, "value", layer): size for layer, size in sizes.items()}
+    proxies = study_proxies(study)
+    census = proxies.census[proxies.census["proxy"] == "norm"]
+    assert dict(zip(census["layer"], census["vectors"], strict=True)) == sizes
