@@ -32,8 +32,8 @@ proxy that cannot be used, one row with the reason in `missing` and nothing else
 
 PROXY_MEMBERS = ("labels/proxies.csv", "labels/census.csv")
 
-MOST_PROXIES = 100
-MOST_VALUES = 5_000_000
+MOST_PROXIES = 20
+MOST_VALUES = 1_000_000
 MOST_CENSUS = 200_000
 MOST_NUMBER = 1e300
 MOST_VECTORS = 1_000_000_000
