@@ -100,14 +100,19 @@ class PlannedPrecision:
         return next((one for one in self.curve if one.is_plan), None)
 
 
-def past_studies(by: User, list_source: str, own: Study | None = None) -> list[PastStudy]:
+def past_studies(
+    by: User, list_source: str, own: Study | None = None, chosen: str = ""
+) -> list[PastStudy]:
     """Studies that the person runs with results of such lists: the draft itself, then the newest.
 
-    Three queries at most, with those of `planned_precision`.
+    The chosen one, too, where it is older. Three queries at most, with those of
+    `planned_precision`, and one more for such a study.
     """
     studies = studies_of(by).filter(list_source=list_source)
     studies = studies.only("pk", "slug", "title", "min_tokens", "made_up", "list_source")
     found = list(studies[:MOST_STUDIES])
+    if chosen and len(found) == MOST_STUDIES and chosen not in {study.slug for study in found}:
+        found += studies.filter(slug=chosen)
     found.sort(key=lambda study: own is None or study.pk != own.pk)  # stable: itself first
     ready = (
         Snapshot.objects.filter(
@@ -146,7 +151,7 @@ def planned_precision(
     `own` is the draft that the plan changes, whose pilot comes first. If `strict`, a chosen study
     without results is refused: raises Invalid.
     """
-    past = past_studies(by, plan.list_source, own)
+    past = past_studies(by, plan.list_source, own, chosen)
     first = next((one for one in past if one.study.slug == chosen), None)
     if first is None and strict:
         raise Invalid(

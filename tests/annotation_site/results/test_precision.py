@@ -15,6 +15,7 @@ from annotation_site.annotation.studies.previews import study_preview
 from annotation_site.annotation.studies.services import study_state_change
 from annotation_site.errors import Invalid
 from annotation_site.results.models import Snapshot
+from annotation_site.results.pages import precision
 from annotation_site.results.pages.precision import planned_precision
 from annotation_site.results.snapshots.selectors import rows_of
 from annotation_site.results.snapshots.services import snapshot_refresh_now
@@ -179,6 +180,14 @@ def test_the_newest_study_of_such_lists_is_the_default_and_another_can_be_chosen
     prefixes = replace(plan, list_source=Study.ListSource.TRIGGER_PREFIXES)
     preview = study_preview(plan=plan, by=past.created_by)
     assert not planned_precision(plan=prefixes, preview=preview, by=past.created_by).past
+
+
+def test_an_older_study_than_the_form_offers_can_be_named(past, monkeypatch):
+    newer = with_results_of(past, "A newer study")
+    monkeypatch.setattr(precision, "MOST_STUDIES", 1)
+    plan = plan_like(past)
+    assert [one.study for one in predicted(plan, past.created_by).past] == [newer]
+    assert predicted(plan, past.created_by, chosen=past.slug, strict=True).chosen == past
 
 
 def test_a_draft_s_own_pilot_comes_first(past):
