@@ -97,8 +97,8 @@ def _light(rows: QuerySet[Measurement]) -> QuerySet[Measurement]:
 
 def _with_model(rows: QuerySet[ProxyRun]) -> QuerySet[ProxyRun]:
     """Runs with their models' names, without what is long."""
-    long = ("extraction__manifest", "extraction__plan", "extraction__environment")
-    return rows.select_related("extraction__model").defer(*long)
+    long = ("manifest", "plan", "environment", "restored")
+    return rows.select_related("extraction__model").defer(*(f"extraction__{name}" for name in long))
 
 
 def findings() -> dict[str, doctor.Finding]:
