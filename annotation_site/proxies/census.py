@@ -64,9 +64,7 @@ def candidates(extraction: Extraction, others: Iterable[Extraction]) -> list[Ext
     found = [
         one
         for one in others
-        if one.model is not None
-        and one.model.weights_digest == weights
-        and _options(one) == wanted
+        if one.model is not None and one.model.weights_digest == weights and _options(one) == wanted
     ]
     return sorted(found, key=lambda one: (one.pk != extraction.pk, one.pk))
 
