@@ -278,14 +278,14 @@ def _tell(weights: str, before: str | None, known: str | None) -> int:
 
 
 def _remembered(weights: str, before: str | None, known: str | None) -> bool:
-    if before is None and known is not None:
-        _, created = KnownOfModel.objects.get_or_create(
-            weights_digest=weights, defaults={"known": known}
-        )
-        return created
+    """Whether what was `before` could be replaced; None is nothing known."""
     row = KnownOfModel.objects.filter(weights_digest=weights, known=before)
     if known is None:
         return row.delete()[0] > 0
+    if before is None:
+        return KnownOfModel.objects.get_or_create(
+            weights_digest=weights, defaults={"known": known}
+        )[1]
     return row.update(known=known) > 0
 
 

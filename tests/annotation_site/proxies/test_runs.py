@@ -12,7 +12,7 @@ from annotation_site.errors import SiteError
 from annotation_site.proxies import services
 from annotation_site.proxies.models import ProxyLayer, ProxyRun
 from annotation_site.proxies.registry import PROXIES, Proxy, registered
-from annotation_site.proxies.selectors import proxy_numbers
+from annotation_site.proxies.selectors import proxies_of_study, proxy_numbers
 from annotation_site.proxies.sweeps import proxies_sweep
 from annotation_site.proxies.tasks import proxy_work
 from annotation_site.results.snapshots.versions import data_version
@@ -269,3 +269,95 @@ def test_deleting_an_extraction_deletes_its_proxies(study):
         services.proxy_finish(run=claimed)
     proxies_sweep()
     assert data_version(study.pk) == before + 1
+
+
+def test_cancelled_drafts_do_not_use_up_an_extraction(study, monkeypatch):
+    monkeypatch.setattr(services, "MOST_OF_EXTRACTION", 2)
+    person = study.memberships.get(role="researcher").user
+    for tokens in (2, 3, 4):
+        study.min_tokens = tokens
+        services.proxy_cancel(run=request(study, by=person), by=person)
+    assert [run.min_tokens for run in ProxyRun.objects.all()] == [4]  # the others are forgotten
+    proxy_work(request(study, by=person).pk)
+    study.min_tokens = 5
+    request(study, by=person)
+    study.min_tokens = 6
+    with pytest.raises(SiteError, match="has 2 computed proxies, which is the limit"):
+        request(study, by=person)
+
+
+def test_the_reason_of_a_failed_one_stays_for_a_day(study):
+    failed = request(study)
+    ended = timezone.now() - timedelta(hours=23)
+    ProxyRun.objects.update(state=State.FAILED, error="A cold.", finished_at=ended)
+    request(study, "machine-hypernyms")
+    assert ProxyRun.objects.filter(pk=failed.pk).exists()
+    ProxyRun.objects.filter(pk=failed.pk).update(finished_at=ended - timedelta(hours=2))
+    study.min_tokens = 5
+    request(study)
+    assert not ProxyRun.objects.filter(pk=failed.pk).exists()
+
+
+def test_a_complete_census_is_taken_where_an_earlier_one_lacks_vectors():
+    lacks = make_census(statistics=True)
+    whole = make_census(model=lacks.model)
+    make_statistics(whole)
+    Vector.objects.filter(extraction=lacks, kind="value", layer=2).delete()
+    lacks.value_statistics.filter(layer=2).delete()
+    study = make_value_study(make_census(model=lacks.model))
+    own = study.extractions.get()
+    own.parameters = {**own.parameters, "per_layer": 8}
+    own.save()
+    run = request(study)
+    assert run.extraction == whole
+    found = numbers_of(study, [(2, 1)])["norm"]
+    assert (found.missing, found.values) == ("", {(2, 1): pytest.approx(3.1)})
+    Vector.objects.filter(extraction=whole, kind="value", layer=1).delete()
+    run.delete()
+    with pytest.raises(SiteError, match="in 2 of the model’s 3 layers"):
+        request(study)
+
+
+def test_of_two_models_the_one_with_every_vector_has_its_proxy_computed():
+    census, sampled = make_census(), make_census()
+    sampled.parameters = {**sampled.parameters, "per_layer": 8}
+    sampled.save()
+    study = make_value_study(census)
+    study.extractions.add(sampled)
+    (line,) = [one for one in proxies_of_study(study) if one.proxy.name == "machine-affixes"]
+    assert [one.state for one in line.of_models] == ["possible", "impossible"]
+    assert line.can_compute
+    assert request(study).extraction == census
+
+
+def test_a_process_that_was_overtaken_puts_no_old_knowledge_over_new(study, monkeypatch):
+    services.studies_tell()
+    real, before = services._known_now, data_version(study.pk)
+
+    def overtaken():
+        monkeypatch.setattr(services, "_known_now", real)
+        old = dict.fromkeys(real(), "old")
+        proxy_work(request(study).pk)  # another process finishes one, and tells
+        return old
+
+    monkeypatch.setattr(services, "_known_now", overtaken)
+    assert services.studies_tell() == 0
+    assert data_version(study.pk) == before + 1
+    assert services.studies_tell() == 0
+
+
+def test_what_an_archive_says_of_proxies_is_read_without_its_numbers(
+    study, django_assert_num_queries
+):
+    told = {"titles": [["norm", "N"], ["skew", "S"]], "missing": [["skew", "It lacks."]]}
+    study.extractions.update(restored={"value_vectors": {}, "proxies": {**told, "values": []}})
+    with django_assert_num_queries(2):  # no census is looked for, so no run either
+        found = proxies_of_study(study)
+    states = {
+        one.proxy.name: (one.of_models[0].state, str(one.of_models[0].reason)) for one in found
+    }
+    assert states["norm"] == ("known", "")
+    assert states["skew"] == ("impossible", "It lacks.")
+    assert states["kurtosis"][1].startswith("The study was restored from an archive")
+    # SQL names the column in expressions, too, so ask the row what it holds.
+    assert "restored" in found[0].of_models[0].extraction.get_deferred_fields()
