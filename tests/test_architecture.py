@@ -73,10 +73,10 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons controls coverage dawid_skene intervals majority means "
-        "members missing one_annotation paper people people_intervals permutations power "
-        "prefix_shares sensitivity side_by_side stopwords strata stratified stratum_sums two_way "
-        "unjudged variance_components written"
+        "annotation_frames comparisons competence controls coverage dawid_skene intervals "
+        "majority means members missing one_annotation paper people people_intervals permutations "
+        "power prefix_shares sensitivity side_by_side stopwords strata stratified stratum_sums "
+        "two_way unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays chance couples encoding groups lists matching measure omega patterns "
@@ -156,9 +156,9 @@ FILES = {
         "methods_estimates methods_paragraph people_sentences product references"
     ),
     "results/pages": (
-        "agreement attention competence disagreement disputes estimates filter_words headline "
-        "list_search marks missing one_list people people_like_these precision remarks results "
-        "sensitivity study_facts study_home summary tables values"
+        "agreement attention competence disagreement disputes estimate_tables estimates "
+        "filter_words headline list_search marks missing one_list people people_like_these "
+        "precision remarks results sensitivity study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (

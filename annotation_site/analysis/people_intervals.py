@@ -172,6 +172,7 @@ class _Sample:
     def of(
         cls, values: pd.DataFrame, lists: pd.DataFrame, measures: Sequence[str], setting: Setting
     ) -> "_Sample":
+        """Take the annotations (rows of `measures`) of these lists, which have a row each."""
         place = pd.Index(lists["list_id"]).get_indexer(values["list_id"])
         values = values[place >= 0]
         person, names = pd.factorize(values["annotator"], sort=True)

@@ -126,6 +126,7 @@ class _Counted:
 
     @classmethod
     def of(cls, labels: AnnotationFrames, sizes: list[int], flags: tuple[str, ...]) -> "_Counted":
+        """Count for every minimum of `sizes` and every one of `flags`."""
         # A fixed order makes what is added up later independent of the order of the rows.
         annotations = labels.annotations.sort_values("annotation_id", ignore_index=True)
         lists = ordered_lists(labels)
@@ -299,6 +300,7 @@ class _Weights:
         second: str | None,
         held: Mapping[tuple[str, int], int],
     ) -> "_Weights":
+        """Make them for strata of these kinds and layers; without `second`, of a mean."""
         sign = np.where(kinds == first, 1.0, -1.0)
         pair = np.full(len(kinds), -1)
         if second is None:

@@ -148,6 +148,7 @@ class _Sample:
 
     @classmethod
     def of(cls, answers: pd.DataFrame) -> "_Sample":
+        """Encode rows of annotations with their list, person, model, kind, layer and coverage."""
         ordered = answers.sort_values(["list_id", "annotator"], ignore_index=True)
         kind = pd.Categorical(ordered["kind"], categories=KINDS).codes.astype(np.int64)
         model, layer = pd.factorize(ordered["model"])[0], ordered["layer"].to_numpy()

@@ -35,6 +35,12 @@ def require_order(data: Mapping[str, Any], first: str, last: str, sentence: str)
         raise forms.ValidationError(sentence)
 
 
+def require_layer_order(data: Mapping[str, Any]) -> None:
+    """Raises ValidationError where `layer_from` is above `layer_to`."""
+    said = gettext("The first layer comes after the last one. Swap them.")
+    require_order(data, "layer_from", "layer_to", said)
+
+
 class FilterForm(forms.Form):
     """Filter of results; its boxes are ticked where they apply.
 
@@ -130,12 +136,7 @@ class FilterForm(forms.Form):
         data = super().clean() or {}
         for name in self.nothing_of if self.was_sent else ():
             self.add_error(name, gettext("Nothing is ticked, so nothing applies. Tick a box."))
-        require_order(
-            data,
-            "layer_from",
-            "layer_to",
-            gettext("The first layer comes after the last one. Swap them."),
-        )
+        require_layer_order(data)
         require_order(
             data,
             "day_from",
@@ -276,12 +277,7 @@ class ListFilterForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        require_order(
-            data,
-            "layer_from",
-            "layer_to",
-            gettext("The first layer comes after the last one. Swap them."),
-        )
+        require_layer_order(data)
         require_order(
             data,
             "agreement_from",

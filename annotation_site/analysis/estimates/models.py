@@ -107,11 +107,6 @@ class EstimateInput:
         return [EstimatedModel(str(name), self) for name in sorted(values["model"].unique())]
 
 
-def models_of(given: EstimateInput) -> "list[EstimatedModel]":
-    """The models whose value vectors can be estimated, or that say why not."""
-    return given.models
-
-
 @dataclass(frozen=True, eq=False)
 class Part:
     """Estimates of all measures over some layers; arrays have an entry per measure.

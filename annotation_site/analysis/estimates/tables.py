@@ -18,7 +18,6 @@ from annotation_site.analysis.estimates.models import (
     EstimatedModel,
     EstimateInput,
     Part,
-    models_of,
 )
 from annotation_site.analysis.strata import ONE_ANNOTATOR, WHOLE_RANGE, joined
 from annotation_site.analysis.stratified import cut_bounds, half_widths
@@ -80,7 +79,7 @@ def estimates_table(given: EstimateInput) -> pd.DataFrame:
         for an interval.
     """
     rows: list[dict[str, Any]] = []
-    for model in models_of(given):
+    for model in given.models:
         for proxy in ("", *model.proxies):
             for span in model.spans(proxy):
                 rows += _estimates(given, model, proxy, span)
@@ -142,7 +141,7 @@ def estimate_differences_table(given: EstimateInput) -> pd.DataFrame:
     Satterthwaite's. Two extractions of one model are not, so they have no interval.
     """
     rows: list[dict[str, Any]] = []
-    models = models_of(given)
+    models = given.models
     for model in models:
         if not model.has_control:
             continue

@@ -20,7 +20,7 @@ from annotation_site.explorer.search.finding import (
     VectorSearch,
     search_of,
 )
-from annotation_site.results.forms import require_order
+from annotation_site.results.forms import require_layer_order, require_order
 
 MOST_LAYER = 100_000
 MOST_PAGE = MOST_ROWS // PER_PAGE
@@ -113,12 +113,7 @@ class VectorSearchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        require_order(
-            data,
-            "layer_from",
-            "layer_to",
-            gettext("The first layer comes after the last one. Swap them."),
-        )
+        require_layer_order(data)
         require_order(
             data,
             "percent_from",

@@ -1,7 +1,7 @@
 """Precision of a planned study, predicted from the variance components of a past one.
 
-Only studies that the person runs are asked: whoever annotates another study must not learn from
-its results. The components come from stored tables; nothing is estimated here.
+It reads only studies that the person runs: people must not learn from the results of a study that
+they annotate. The components come from stored tables; nothing is estimated here.
 """
 
 from collections.abc import Mapping, Sequence

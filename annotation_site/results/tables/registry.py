@@ -20,9 +20,9 @@ from annotation_site.analysis.agreement.lists import (
 from annotation_site.analysis.agreement.tables import COLUMNS
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
 from annotation_site.analysis.comparisons import kind_comparison
+from annotation_site.analysis.competence import competence_table
 from annotation_site.analysis.controls import compared, other_controls
 from annotation_site.analysis.coverage import coverage_table, list_coverage
-from annotation_site.analysis.dawid_skene import competence_table
 from annotation_site.analysis.estimates.tables import (
     estimate_differences_table,
     estimates_table,

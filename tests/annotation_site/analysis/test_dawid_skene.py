@@ -8,16 +8,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from annotation_site.analysis import dawid_skene
+from annotation_site.analysis import competence, dawid_skene
 from annotation_site.analysis.agreement.encoding import encode
 from annotation_site.analysis.annotation_frames import AnnotationFrames
-from annotation_site.analysis.dawid_skene import (
-    COMPETENCE_COLUMNS,
-    Profiles,
-    competence_table,
-    fit,
-    majority,
-)
+from annotation_site.analysis.competence import COMPETENCE_COLUMNS, competence_table
+from annotation_site.analysis.dawid_skene import Profiles, fit, majority
 from annotation_site.analysis.strata import ALL_VECTORS, Populations
 from tests.annotation_site.analysis.hand_worked import frames_of
 
@@ -230,7 +225,7 @@ def test_what_was_taken_whole_has_no_interval_and_what_is_too_much_none_either(
     whole = table_of(labels, resamples=20, populations=Populations(sizes))
     assert set(whole["warning"]) == {ALL_VECTORS}
     assert whole["sensitivity"].notna().all()
-    monkeypatch.setattr(dawid_skene, "_CELLS", 1000)
+    monkeypatch.setattr(competence, "_CELLS", 1000)
     much = table_of(labels, resamples=20)
     assert set(much["warning"]) == {
         "no interval: people share lists in too many combinations to be drawn again"
