@@ -42,8 +42,7 @@ def why_none(row: Row) -> str:
 
 def by_proxy(coverage: dict[str, Row]) -> PageTable:
     """Coverage over all layers, a row for each proxy; one that cannot be used says why."""
-    shown = coverage
-    names = {proxy: _row_name(proxy) for proxy in shown}
+    names = {proxy: _row_name(proxy) for proxy in coverage}
     body = [
         [
             words(names[proxy]),
@@ -53,7 +52,7 @@ def by_proxy(coverage: dict[str, Row]) -> PageTable:
             Cell(written.decimal(row["coefficient"])),
             number(row["lists"]),
         ]
-        for proxy, row in shown.items()
+        for proxy, row in coverage.items()
     ]
     return PageTable(
         ESTIMATES,
@@ -72,7 +71,7 @@ def by_proxy(coverage: dict[str, Row]) -> PageTable:
             "changes the estimate by next to nothing. λ is how much of the proxy is used. "
             "Intervals are 95%, conditional on these annotators."
         ),
-        warnings_of([(names[proxy], row) for proxy, row in shown.items()]),
+        warnings_of([(names[p], row) for p, row in coverage.items() if row["value"] is not None]),
     )
 
 
