@@ -151,6 +151,7 @@ INSTALLED_APPS = [
     "annotation_site.corpus",
     "annotation_site.measurements",
     "annotation_site.traces",
+    "annotation_site.machine_annotators",
     "annotation_site.proxies",
     "annotation_site.annotation",
     "annotation_site.results",

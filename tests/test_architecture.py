@@ -22,8 +22,9 @@ ALLOWED = {
     "corpus": ANYWHERE | PURE,
     "measurements": ANYWHERE | PURE | {"corpus", "annotation"},
     "annotation": ANYWHERE | PURE | {"corpus"},
-    "proxies": ANYWHERE | PURE | {"corpus", "annotation"},
-    "results": ANYWHERE | PURE | {"corpus", "annotation", "proxies"},
+    "machine_annotators": ANYWHERE | PURE | {"corpus", "annotation"},
+    "proxies": ANYWHERE | PURE | {"corpus", "annotation", "machine_annotators"},
+    "results": ANYWHERE | PURE | {"corpus", "annotation", "machine_annotators", "proxies"},
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "proxies", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
@@ -128,6 +129,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
+    "machine_annotators": "models",
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement estimates judged landing lists lookups machines page picture places said shares "

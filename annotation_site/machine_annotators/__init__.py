@@ -1,0 +1,1 @@
+"""Language models as machine annotators: their prompts, runs, annotations and exchanges."""
