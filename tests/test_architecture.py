@@ -129,7 +129,10 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "machine_annotators": "forecasts limits models prompts runs selectors services sweeps tasks",
+    "machine_annotators": (
+        "answerers endpoint forecasts limits local messages models prompts replies runs selectors "
+        "services spending sweeps tasks"
+    ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement estimates judged landing lists lookups machines page picture places said shares "
