@@ -3,18 +3,24 @@
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.exact_words import ATTRIBUTES
 from annotation_site.machine_annotators.answerers import Configured
+from annotation_site.machine_annotators.limits import (
+    HOTTEST,
+    LEAST_REPLY_TOKENS,
+    MILLIONTH,
+    MOST_COST,
+    MOST_REQUESTS,
+    MOST_SEED,
+    MOST_TOKENS,
+)
 from annotation_site.machine_annotators.messages import PROMPT_MOST
 from annotation_site.machine_annotators.models import MachineRun
 
-MOST = 2**31 - 1  # the largest number that the database holds in an ordinary column
-MOST_TOKENS = 10**12
-MOST_DIGITS, COST_PLACES = 14, 6  # as the column of costs
-MOST_TEMPERATURE = 2.0
-MOST_REPLY_TOKENS = 32_768
+MOST = 2**31 - 1  # the largest version that the database holds
 
 
 class PromptForm(forms.Form):
@@ -44,7 +50,7 @@ class LimitsForm(forms.Form):
     most_requests = forms.IntegerField(
         label=_("Most requests"),
         min_value=1,
-        max_value=MOST,
+        max_value=MOST_REQUESTS,
         help_text=_("A list takes one, and a second one after a malformed reply."),
     )
     most_tokens = forms.IntegerField(
@@ -54,7 +60,7 @@ class LimitsForm(forms.Form):
         help_text=_("Of all requests and replies together."),
     )
     most_cost = forms.DecimalField(
-        label=_("Most cost"), min_value=0, max_digits=MOST_DIGITS, decimal_places=COST_PLACES
+        label=_("Most cost"), min_value=MILLIONTH, max_value=MOST_COST, decimal_places=6
     )
 
     def __init__(self, *args: Any, has_price: bool, currency: str = "", **kwargs: Any) -> None:
@@ -85,21 +91,20 @@ class RunForm(LimitsForm):
     temperature = forms.FloatField(
         label=_("Temperature"),
         min_value=0,
-        max_value=MOST_TEMPERATURE,
+        max_value=HOTTEST,
         initial=0,
         help_text=_("0 takes the likeliest token each time."),
     )
     seed = forms.IntegerField(
         label=_("Seed"),
         min_value=0,
-        max_value=MOST,
+        max_value=MOST_SEED,
         initial=0,
         help_text=_("Not every endpoint keeps to it."),
     )
     most_reply_tokens = forms.IntegerField(
         label=_("Most tokens of a reply"),
-        min_value=1,
-        max_value=MOST_REPLY_TOKENS,
+        min_value=LEAST_REPLY_TOKENS,
         help_text=_("A longer reply is cut there, and is malformed."),
     )
     field_order = (
@@ -109,7 +114,8 @@ class RunForm(LimitsForm):
 
     def __init__(self, *args: Any, model: Configured, **kwargs: Any) -> None:
         super().__init__(*args, has_price=has_price(model), currency=model.currency, **kwargs)
-        self.fields["most_reply_tokens"].initial = model.most_reply_tokens
+        reply_tokens = _at_most(self.fields["most_reply_tokens"], model.most_reply_tokens)
+        reply_tokens.initial = model.most_reply_tokens
         for name in self.limit_names:
             self.fields[name].required = False
 
@@ -135,3 +141,11 @@ class RunForm(LimitsForm):
 def has_price(model: Configured) -> bool:
     """Whether the cost of a run is known: the site's settings name a price."""
     return model.price_input is not None or model.price_output is not None
+
+
+def _at_most(field: forms.Field, most: int) -> forms.Field:
+    """A number's field with the site's limit, which its browser knows too."""
+    field.max_value = most  # type: ignore[attr-defined]
+    field.validators = [*field.validators, MaxValueValidator(most)]
+    field.widget.attrs["max"] = most
+    return field

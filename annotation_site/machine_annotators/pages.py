@@ -3,15 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, QuerySet
-from django.db.models.functions import Left, Length
-from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.db.models import Exists, F, OuterRef
+from django.utils.translation import gettext
 
 from annotation_site.accounts.models import User
 from annotation_site.analysis import written
@@ -19,18 +16,26 @@ from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.models import Vector
 from annotation_site.machine_annotators.answerers import Configured
-from annotation_site.machine_annotators.forecasts import Forecast
+from annotation_site.machine_annotators.forecasts import (
+    Forecast,
+    first_messages,
+    run_forecast,
+)
+from annotation_site.machine_annotators.limits import MILLIONTH, amount_shown
 from annotation_site.machine_annotators.models import (
     MachineAnnotation,
     MachineExchange,
     MachineRun,
 )
 from annotation_site.machine_annotators.selectors import (
-    exchanges_of,
+    BUDGET_DAYS,
+    in_order,
     ready_runs,
+    reserved,
     runs_of_study,
+    spent_lately,
+    vectors_covered,
 )
-from annotation_site.machine_annotators.services import may_change
 
 State = MachineRun.State
 SHOWN = 20_000  # characters of a reply, or of a message, on a page
@@ -43,13 +48,9 @@ BADGES = {
 }
 
 
-def money(amount: Decimal | None, currency: str) -> str:
+def money(amount: Decimal, currency: str) -> str:
     """A cost: 1234.5 → 1,234.50 USD; small ones with as many places as they need."""
-    if amount is None:
-        return written.MISSING
-    rough = f"{amount:,.2f}"
-    exact = rough if Decimal(rough.replace(",", "")) == amount else f"{amount:,f}".rstrip("0")
-    return f"{exact} {currency}".strip()
+    return f"{amount_shown(amount)} {currency}".strip()
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class RunRow:
     """A run as the page of a study's language models shows it."""
 
     run: MachineRun
-    may_change: bool
     has_exchanges: bool
+    has_new_lists: bool  # that the study drew after the run was requested
 
     @property
     def badge(self) -> str:
@@ -66,7 +67,10 @@ class RunRow:
 
     @property
     def can_continue(self) -> bool:
-        return self.may_change and self.run.state in CONTINUABLE and not self.run.restored
+        """Whether lists are left, and the run is not at work."""
+        if self.run.restored:
+            return False
+        return self.run.state in CONTINUABLE or (self.run.is_ready and self.has_new_lists)
 
     @property
     def lists(self) -> str:
@@ -92,7 +96,7 @@ class RunRow:
 
     @property
     def has_price(self) -> bool:
-        return self.run.price_input is not None or self.run.price_output is not None
+        return self.run.most_cost is not None or self.run.cost > 0
 
     @property
     def cost(self) -> str:
@@ -107,31 +111,60 @@ class RunRow:
         return gettext("%(n)s, at most %(most)s") % {"n": f"{number:,}", "most": f"{most:,}"}
 
 
-def run_rows(study: Study, person: User) -> list[RunRow]:
-    """The runs of a study, newest first. One query."""
+def run_rows(study: Study) -> list[RunRow]:
+    """The runs of a study, newest first. Two queries."""
     kept = MachineExchange.objects.filter(run=OuterRef("pk"))
-    runs = runs_of_study(study).select_related("requested_by").annotate(kept=Exists(kept))
-    return [RunRow(run, may_change(run, person), run.kept) for run in runs]
+    runs = list(runs_of_study(study).annotate(kept=Exists(kept)))
+    lists = study.items.filter(use=Item.Use.STUDY).count() if runs else 0
+    return [
+        RunRow(run, run.kept, run.covers == MachineRun.Covers.LISTS and run.total < lists)
+        for run in runs
+    ]
 
 
 def run_rows_key(rows: Sequence[RunRow], *shown: object) -> str:
     """A digest of what the page shows, so that a status is sent only where it is new."""
     names = (
         "public_id", "state", "done", "failed", "total", "requests", "input_tokens",
-        "output_tokens", "cost", "model_version", "error",
+        "output_tokens", "cost", "model_version", "versions_differ", "error",
     )  # fmt: skip
-    runs = [(row.has_exchanges, *(str(getattr(row.run, name)) for name in names)) for row in rows]
+    runs = [
+        (row.has_exchanges, row.can_continue, *(str(getattr(row.run, name)) for name in names))
+        for row in rows
+    ]
     return hashlib.sha256(repr((runs, shown)).encode()).hexdigest()[:16]
 
 
 def price_words(price_input: Decimal | None, price_output: Decimal | None, currency: str) -> str:
     """The prices of a million tokens in words; empty where none is set."""
-    if price_input is None and price_output is None:
+    if price_input is None or price_output is None:
         return ""
     return gettext("%(input)s for input and %(output)s for output, per million tokens") % {
-        "input": money(price_input or Decimal(0), currency),
-        "output": money(price_output or Decimal(0), currency),
+        "input": money(price_input, currency),
+        "output": money(price_output, currency),
     }
+
+
+def forecast_for(study: Study, person: User, *, covers: str, most_reply_tokens: int) -> Forecast:
+    """The forecast of a run, with the messages of a list that the person may read.
+
+    A run of every value vector can begin with a list that the person annotates elsewhere; then
+    they see one of the study's own. Raises Invalid as `run_forecast`.
+    """
+    found = run_forecast(study, covers, most_reply_tokens=most_reply_tokens)
+    if covers == MachineRun.Covers.LISTS or not hidden_from(person):
+        return found
+    own = vectors_covered(study, MachineRun.Covers.LISTS).values_list("pk", flat=True)
+    first = in_order(study, "forecast", own)[:1]
+    return replace(found, messages_of_first=first_messages(study, first)[0] if first else [])
+
+
+def limits_needed(forecast: Forecast) -> dict[str, Any]:
+    """The limits under which a run can do all lists."""
+    cost = None if forecast.cost is None else max(forecast.cost, MILLIONTH)
+    return {
+        "most_requests": forecast.requests, "most_tokens": forecast.tokens, "most_cost": cost
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,14 +196,16 @@ class ShownForecast:
         ]
 
     @property
-    def tokens(self) -> int:
-        return self.forecast.input_tokens + self.forecast.output_tokens
-
-    @property
     def cost(self) -> str:
         """The cost at most; empty without a price."""
         cost = self.forecast.cost
         return "" if cost is None else money(cost, self.model.currency)
+
+    @property
+    def once_cost(self) -> str:
+        """The cost where no reply is malformed; empty without a price."""
+        once = self.forecast.once
+        return "" if once is None or once.cost is None else money(once.cost, self.model.currency)
 
     @property
     def most_cost(self) -> str:
@@ -188,7 +223,7 @@ class ShownForecast:
         most_cost, cost = self.limits["most_cost"], self.forecast.cost
         return (
             self.limits["most_requests"] < self.forecast.requests
-            or self.limits["most_tokens"] < self.tokens
+            or self.limits["most_tokens"] < self.forecast.tokens
             or (most_cost is not None and cost is not None and most_cost < cost)
         )
 
@@ -212,92 +247,28 @@ def shown_text(role: str, text: str) -> ShownText:
     return ShownText(role, text[:SHOWN], len(text))
 
 
-@dataclass(frozen=True)
-class ExchangeRow:
-    """A request and its reply as a page shows them; `item` is the list of the study, if it is one.
-
-    A vector that is no list of the study is named by its place.
-    """
-
-    exchange: MachineExchange
-    item: int | None
-    reply: ShownText | None
-    cost: str
-    days_left: int
-
-    @property
-    def vector(self) -> Vector:
-        return self.exchange.vector
-
-    @property
-    def messages(self) -> list[ShownText]:
-        """The messages: system, user, and after a malformed reply that one with the reason."""
-        found = self.exchange.messages
-        return [shown_text(str(one.get("role")), str(one.get("content"))) for one in found]
-
-    @property
-    def badge(self) -> str:
-        states = MachineExchange.State
-        return {states.REPLIED: "badge-done", states.SENT: "badge-running"}.get(
-            states(self.exchange.state), "badge-failed"
-        )
-
-    @property
-    def deleted(self) -> str:
-        """When the exchange is deleted, in words."""
-        if self.days_left < 1:
-            return gettext("deleted within a day")
-        return ngettext(
-            "deleted in %(n)s day", "deleted in %(n)s days", self.days_left
-        ) % {"n": self.days_left}  # fmt: skip
-
-
-def exchanges_shown(run: MachineRun, person: User) -> QuerySet[MachineExchange]:
-    """The exchanges of a run that a person may read, list by list, without whole replies.
-
-    A run of every value vector reaches lists that are not the study's. Those that the person
-    annotates elsewhere are left out: nobody reads about a list before annotating it.
-    """
-    found = exchanges_of(run)
-    own = Item.objects.filter(study=run.study_id).values("vector")
-    if run.covers == MachineRun.Covers.VECTORS and (hidden := hidden_from(person)):
-        vectors = Vector.objects.filter(pk__in=found.exclude(vector__in=own).values("vector"))
-        seen = hidden.left_out_of(vectors)
-        found = found.filter(vector__in=own) | found.filter(vector__in=seen.values("pk"))
-    return (
-        found.order_by("vector", "number")
-        .defer("reply")
-        .annotate(reply_start=Left("reply", SHOWN), reply_length=Length("reply"))
-        .select_related("vector__extraction__model")
-    )
-
-
-def exchange_rows(
-    run: MachineRun, exchanges: Sequence[Any], keep_days: int, now: datetime | None = None
-) -> list[ExchangeRow]:
-    """The rows of a page of `exchanges_shown`."""
-    vectors = [one.vector_id for one in exchanges]
-    items = dict(
-        Item.objects.filter(study=run.study_id, use=Item.Use.STUDY, vector__in=vectors).values_list(
-            "vector", "pk"
-        )
-    )
-    now = now or timezone.now()
-    return [
-        ExchangeRow(
-            one,
-            items.get(one.vector_id),
-            ShownText("", one.reply_start, one.reply_length) if one.reply_length else None,
-            money(one.cost, run.currency),
-            max(0, (one.sent_at + timedelta(days=keep_days) - now).days),
-        )
-        for one in exchanges
-    ]
+def model_words(model: Configured) -> dict[str, str]:
+    """Prices of the model that is set up, and what is left of the site's budget; empty for none."""
+    left = ""
+    if model.budget is not None:
+        spent = spent_lately(model.currency) + reserved(model.currency)
+        left = gettext(
+            "%(left)s of %(budget)s in %(days)s days are left, for all studies together"
+        ) % {
+            "left": money(max(model.budget - spent, Decimal(0)), ""),
+            "budget": money(model.budget, model.currency),
+            "days": BUDGET_DAYS,
+        }
+    prices = price_words(model.price_input, model.price_output, model.currency)
+    return {"prices": prices, "budget": left}
 
 
 @dataclass(frozen=True)
 class SaidByRun:
-    """A ready run's annotation of one list: patterns, none, or why replies failed."""
+    """A ready run's annotation of one list: patterns, none, or why replies failed.
+
+    A pattern `counts` where it has the study's minimum of entries.
+    """
 
     run: MachineRun
     patterns: Sequence[Mapping[str, Any]]
@@ -320,7 +291,10 @@ def said_of_list(study: Study, vector: Vector) -> list[SaidByRun]:
     return [
         SaidByRun(
             runs[row.run_id],
-            (row.annotation or {}).get("patterns", ()),
+            [
+                {**one, "counts": len(one["ranks"]) >= study.min_tokens}
+                for one in (row.annotation or {}).get("patterns", ())
+            ],
             row.failure if row.annotation is None else "",
             row.kept,
         )

@@ -1,35 +1,36 @@
 """Views of language models as machine annotators, for a study's researchers."""
 
 import uuid
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotation_site.accounts.models import User
 from annotation_site.accounts.permissions import PersonRequest, researcher_required
 from annotation_site.annotation.models import Study
 from annotation_site.annotation.selectors import study_of
-from annotation_site.errors import Invalid, NotAllowed
+from annotation_site.errors import Invalid
 from annotation_site.machine_annotators import services
 from annotation_site.machine_annotators.answerers import Configured, configured
-from annotation_site.machine_annotators.forecasts import run_forecast
-from annotation_site.machine_annotators.forms import LimitsForm, PromptForm, RunForm
+from annotation_site.machine_annotators.exchange_pages import (
+    AskedExchanges,
+    exchange_rows,
+    exchanges_shown,
+)
+from annotation_site.machine_annotators.forms import LimitsForm, PromptForm, RunForm, has_price
 from annotation_site.machine_annotators.messages import DEFAULT_PROMPT
 from annotation_site.machine_annotators.models import MachineExchange, MachinePrompt, MachineRun
 from annotation_site.machine_annotators.pages import (
-    CONTINUABLE,
     ShownForecast,
-    exchange_rows,
-    exchanges_shown,
-    price_words,
+    forecast_for,
+    limits_needed,
+    model_words,
     run_rows,
     run_rows_key,
 )
@@ -48,9 +49,9 @@ def listed(request: PersonRequest, slug: str) -> HttpResponse:
     study = study_of(request.user, slug)
     model = configured()
     version, _ = services.prompt_current(study)
-    context = _runs_context(request, study) | {"model": model, "prompt_version": version}
+    context = _runs_context(study) | {"model": model, "prompt_version": version}
     if model is not None:
-        context["prices"] = price_words(model.price_input, model.price_output, model.currency)
+        context |= model_words(model)
     return render(request, "machine_annotators/listed.html", context)
 
 
@@ -58,14 +59,14 @@ def listed(request: PersonRequest, slug: str) -> HttpResponse:
 @require_GET
 def status(request: PersonRequest, slug: str) -> HttpResponse:
     """The runs of a study, which refresh themselves, if something is new."""
-    context = _runs_context(request, study_of(request.user, slug))
+    context = _runs_context(study_of(request.user, slug))
     if request.GET.get("have") == context["key"]:
         return HttpResponse(status=204)  # htmx leaves the page as it is
     return render(request, "machine_annotators/_runs.html", context)
 
 
-def _runs_context(request: PersonRequest, study: Study) -> dict[str, Any]:
-    rows = run_rows(study, request.user)
+def _runs_context(study: Study) -> dict[str, Any]:
+    rows = run_rows(study)
     unfinished = any(row.run.is_unfinished for row in rows)
     workers = workers_extracting().count() if unfinished else 0
     return {
@@ -116,14 +117,13 @@ def new(request: PersonRequest, slug: str) -> HttpResponse:
     """Ask for a run: the form, then what would be sent, and only from there the start."""
     study = study_of(request.user, slug)
     model = configured()
-    if model is None or study.made_up:
-        context = {"study": study, "model": model}
-        return render(request, "machine_annotators/new.html", context)
+    if model is None:
+        return render(request, "machine_annotators/new.html", {"study": study})
     form = RunForm(request.POST or None, model=model)
     action = request.POST.get("action", "")
     if request.method == "POST" and form.is_valid() and action in ("forecast", "start"):
         try:
-            shown = forecast_shown(study, model, form)
+            shown = _forecast(study, request.user, model, form)
             if action == "start" and request.POST.get("shown") == shown.key:
                 services.run_request(study=study, by=request.user, **shown.asked, **shown.limits)
                 messages.success(
@@ -139,18 +139,16 @@ def new(request: PersonRequest, slug: str) -> HttpResponse:
     return render(request, "machine_annotators/new.html", context, status=422 if refused else 200)
 
 
-def forecast_shown(study: Study, model: Configured, form: RunForm) -> ShownForecast:
+def _forecast(study: Study, by: User, model: Configured, form: RunForm) -> ShownForecast:
     """What the run of a valid form would send; limits that it leaves open are what that needs.
 
     Raises Invalid where there is nothing to send.
     """
     asked = form.asked()
-    forecast = run_forecast(study, **asked)
-    needed = {
-        "most_requests": forecast.requests,
-        "most_tokens": forecast.input_tokens + forecast.output_tokens,
-        "most_cost": forecast.cost,
-    }
+    forecast = forecast_for(
+        study, by, covers=asked["covers"], most_reply_tokens=asked["most_reply_tokens"]
+    )
+    needed = limits_needed(forecast)
     limits = {
         name: needed[name] if limit is None else limit for name, limit in form.limits().items()
     }
@@ -161,8 +159,7 @@ def _forecast_page(
     request: PersonRequest, study: Study, shown: ShownForecast, *, is_stale: bool
 ) -> HttpResponse:
     version, _ = services.prompt_current(study)
-    hidden = {name: "" if value is None else _sent(value) for name, value in
-              {**shown.asked, **shown.limits}.items()}  # fmt: skip
+    hidden = {name: _sent(value) for name, value in {**shown.asked, **shown.limits}.items()}
     context = {
         "study": study,
         "shown": shown,
@@ -176,8 +173,10 @@ def _forecast_page(
 
 
 def _sent(value: Any) -> str:
-    """A cleaned value as a form sends it again."""
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    """A value as a form's field has it; nothing for None."""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return "" if value is None else str(value)
 
 
 @researcher_required
@@ -194,11 +193,14 @@ def cancel(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRespo
 @require_http_methods(["GET", "POST"])
 def go_on(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
     """Continue a run that stopped, with new limits."""
-    run = _own_run(request, slug, public_id)
-    limits = {name: getattr(run, name) for name in LimitsForm.base_fields}
-    has_price = run.price_input is not None or run.price_output is not None
+    run = _run(request, slug, public_id)
+    limits = {name: _sent(getattr(run, name)) for name in LimitsForm.base_fields}
+    model = configured()
     form = LimitsForm(
-        request.POST or None, initial=limits, has_price=has_price, currency=run.currency
+        request.POST or None,
+        initial=limits,
+        has_price=model is not None and has_price(model),
+        currency=model.currency if model else "",
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -212,7 +214,7 @@ def go_on(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRespon
         "study": run.study,
         "run": run,
         "form": form,
-        "can_continue": run.state in CONTINUABLE and not run.restored,
+        "can_continue": not run.is_unfinished and not run.restored,
     }
     return render(
         request, "machine_annotators/continue.html", context, status=422 if form.errors else 200
@@ -223,7 +225,7 @@ def go_on(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRespon
 @require_http_methods(["GET", "POST"])
 def delete(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
     """Delete a run, after a page that says what goes with it."""
-    run = _own_run(request, slug, public_id)
+    run = _run(request, slug, public_id)
     if request.method == "POST":
         services.run_delete(run=run, by=request.user)
         messages.success(request, gettext("The run is deleted."))
@@ -243,9 +245,8 @@ def exchanges(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRe
     context = {
         "study": run.study,
         "run": run,
-        "may_change": services.may_change(run, request.user),
         "page": page,
-        "rows": exchange_rows(run, list(page), settings.LLM_KEEP_DAYS),
+        "rows": exchange_rows(run, list(page)),
         "asked": asked,
         "query": asked.query,
         "states": MachineExchange.State.choices,
@@ -257,7 +258,7 @@ def exchanges(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpRe
 @require_http_methods(["GET", "POST"])
 def exchanges_remove(request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponse:
     """Delete the requests and replies of a run; its annotations stay."""
-    run = _own_run(request, slug, public_id)
+    run = _run(request, slug, public_id)
     if request.method == "POST":
         services.exchanges_delete(run=run, by=request.user)
         messages.success(request, gettext("The requests and replies are deleted."))
@@ -266,47 +267,8 @@ def exchanges_remove(request: PersonRequest, slug: str, public_id: uuid.UUID) ->
     return render(request, "machine_annotators/exchanges_delete.html", context)
 
 
-@dataclass(frozen=True)
-class AskedExchanges:
-    """The exchanges that an address asks for: of one state, of one of the study's lists."""
-
-    state: str = ""
-    list: int | None = None
-
-    @classmethod
-    def of(cls, sent: QueryDict) -> "AskedExchanges":
-        """What is sent; a state or list that cannot be is left out."""
-        state, number = sent.get("state", ""), sent.get("list", "")
-        return cls(
-            state if state in MachineExchange.State else "",
-            int(number) if number.isdecimal() and number.isascii() and len(number) < 19 else None,
-        )
-
-    @property
-    def query(self) -> str:
-        return urlencode({k: v for k, v in (("state", self.state), ("list", self.list)) if v})
-
-    def among(self, found: Any, study: Study) -> Any:
-        """Those of some exchanges of a study's run."""
-        if self.state:
-            found = found.filter(state=self.state)
-        if self.list is not None:
-            found = found.filter(vector__in=study.items.filter(pk=self.list).values("vector"))
-        return found
-
-
 def _run(request: PersonRequest, slug: str, public_id: uuid.UUID) -> MachineRun:
     study = study_of(request.user, slug)
     run = get_object_or_404(runs_of_study(study), public_id=public_id)
     run.study = study
-    return run
-
-
-def _own_run(request: PersonRequest, slug: str, public_id: uuid.UUID) -> MachineRun:
-    """A run that the person may change. Raises NotAllowed for another of the study's."""
-    run = _run(request, slug, public_id)
-    if not services.may_change(run, request.user):
-        raise NotAllowed(
-            gettext("Only an admin, or the person who asked for it, can change this run.")
-        )
     return run

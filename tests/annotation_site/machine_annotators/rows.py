@@ -10,6 +10,7 @@ from annotation_site.machine_annotators.models import (
     MachineExchange,
     MachineRun,
 )
+from annotation_site.machine_annotators.selectors import rules_of
 from tests.annotation_site.factories import answer, pattern, researcher_of
 
 MESSAGES = [
@@ -34,6 +35,7 @@ def run_row(study: Study, **changes: Any) -> MachineRun:
             "price_input": Decimal("0.15"),
             "price_output": Decimal("0.6"),
             "currency": "USD",
+            "rules": rules_of(study),
             "most_requests": 2 * lists,
             "most_tokens": 40_000,
             "most_cost": Decimal("0.05"),
