@@ -71,7 +71,7 @@ def set_up(settings: Any, **changes: Any) -> None:
 def request_run(study: Any, **changes: Any) -> MachineRun:
     """A run that the study's researcher requested, with limits that it does not reach."""
     wanted = {
-        "by": None if "by" in changes else researcher_of(study),
+        "by": changes.pop("by") if "by" in changes else researcher_of(study),
         "covers": "lists",
         "temperature": 0.0,
         "seed": 0,

@@ -57,7 +57,7 @@ def annotated(run):
 
 def test_each_list_is_asked_about_once_and_tables_change(study, monkeypatch):
     run = request_run(study)
-    before = data_version(study)
+    before = data_version(study.pk)
     model = work(run, monkeypatch, lambda request, n: FOUND if n % 2 else NONE)
     assert run.state == State.READY
     assert annotated(run) == sorted(lists_of(study))
@@ -69,7 +69,7 @@ def test_each_list_is_asked_about_once_and_tables_change(study, monkeypatch):
     assert not run.versions_differ
     assert model.closed == 1
     study.refresh_from_db()
-    assert data_version(study) != before
+    assert data_version(study.pk) != before
     kept = run.annotations.exclude(annotation__patterns=[]).first().annotation
     assert kept == {
         "patterns": [
@@ -132,11 +132,11 @@ def test_a_malformed_reply_is_asked_again_once_with_the_reason(study, monkeypatc
     assert [one["role"] for one in again[0]] == ["system", "user", "assistant", "user"]
     assert again[0][2]["content"] == "I see animals."
     assert "It is not one JSON object" in again[0][3]["content"]
-    failed = run.annotations.get(annotation=None)
+    failed = run.annotations.get(annotation__isnull=True)
     assert failed.failure.startswith("It is not one JSON object: it begins with 'Still animals.'")
     states = run.exchanges.filter(vector=failed.vector_id).values_list("number", "state", "reply")
     assert list(states) == [(1, "malformed", "I see animals."), (2, "malformed", "Still animals.")]
-    assert MachineAnnotation.objects.filter(run=run, annotation=None).count() == 1
+    assert MachineAnnotation.objects.filter(run=run, annotation__isnull=True).count() == 1
 
 
 def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
     model = work(run, monkeypatch, say)
     assert run.state == State.READY
     assert (run.done, run.failed, run.requests) == (12, 1, 11 + runs.MOST_ASKED)
-    assert run.annotations.get(annotation=None).failure == "The endpoint is busy."
+    assert run.annotations.get(annotation__isnull=True).failure == "The endpoint is busy."
     asked = [request.messages[1]["content"] for request in model.requests]
     assert [asked.count(one) for one in silent] == [4]
     # Their upper bounds stay, since nobody knows whether they were worked at.
@@ -211,9 +211,7 @@ def test_a_worker_with_another_model_asks_nothing(study, monkeypatch, settings):
         ({"most_cost": Decimal("0.01")}, "cost limit of 0.01 USD"),
     ],
 )
-def test_a_run_stops_before_the_request_that_could_exceed_a_limit(
-    study, monkeypatch, limit, words
-):
+def test_a_run_stops_before_the_request_that_could_exceed_a_limit(study, monkeypatch, limit, words):
     run = request_run(study, **limit)
 
     def spend(request, n):  # as much as it may
@@ -375,10 +373,10 @@ def test_lists_that_a_study_draws_later_are_annotated_when_the_run_continues(stu
     run, by = request_run(study), researcher_of(study)
     work(run, monkeypatch, lambda request, n: NONE)
     study_extend(study=study, lists_per_layer=3)
-    before = data_version(study)
+    before = data_version(study.pk)
     run = services.run_continue(run=run, by=by)
     study.refresh_from_db()
-    assert data_version(study) != before  # tables use ready runs
+    assert data_version(study.pk) != before  # tables use ready runs
     assert (run.state, run.done, run.total) == (State.QUEUED, 12, 18)
     model = work(run, monkeypatch, lambda request, n: NONE)
     assert (run.state, run.total, len(model.requests)) == (State.READY, 18, 6)
