@@ -130,8 +130,8 @@ FILES = {
         "sweeps tables tasks urls views"
     ),
     "machine_annotators": (
-        "answerers endpoint forecasts limits local messages models prompts replies runs selectors "
-        "services spending sweeps tasks"
+        "answerers endpoint exchanges forecasts limits local messages models prompts replies runs selectors "
+        "services sweeps tasks"
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
