@@ -145,7 +145,9 @@ def price_words(price_input: Decimal | None, price_output: Decimal | None, curre
     }
 
 
-def forecast_for(study: Study, person: User, *, covers: str, most_reply_tokens: int) -> Forecast:
+def forecast_for(
+    study: Study, person: User, *, covers: str, most_reply_tokens: int | None = None
+) -> Forecast:
     """The forecast of a run, with the messages of a list that the person may read.
 
     A run of every value vector can begin with a list that the person annotates elsewhere; then
