@@ -122,8 +122,8 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
-        "export import_annotations import_bundle migrate restore restore_study serve tidy"
+        "annotate_by_machine backup createadmin createtoken doctor enqueue_measurement "
+        "enqueue_model estimate export import_annotations import_bundle migrate restore restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
