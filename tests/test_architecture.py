@@ -123,15 +123,16 @@ FILES = {
     "management": "arguments base",
     "management/commands": (
         "annotate_by_machine backup createadmin createtoken doctor enqueue_measurement "
-        "enqueue_model estimate export import_annotations import_bundle migrate restore restore_study serve tidy"
+        "enqueue_model estimate export import_annotations import_bundle migrate restore "
+        "restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
     "machine_annotators": (
-        "answerers endpoint exchanges forecasts limits local messages models prompts replies runs selectors "
-        "services sweeps tasks"
+        "answerers asking endpoint exchanges forecasts limits local messages models prompts "
+        "replies runs selectors services sweeps tasks"
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
@@ -180,7 +181,7 @@ FILES = {
 # along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
-    "nltk", "fastcluster",
+    "nltk", "fastcluster", "openai",
 }  # fmt: skip
 # Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
 # ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
@@ -228,6 +229,9 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/machine_annotators/answerers.py": {
+        "annotation_site.machine_annotators.endpoint.EndpointAnswerer": "light: in a worker",
     },
     "annotation_site/proxies/runs.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",
@@ -523,7 +527,7 @@ def test_the_web_process_loads_neither_torch_nor_pandas():
         "import sys, django; django.setup();"
         "from django.urls import get_resolver; get_resolver().url_patterns;"
         "from annotation_site.wsgi import application;"
-        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk'};"
+        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk', 'openai'};"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}
