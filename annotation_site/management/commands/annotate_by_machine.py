@@ -68,7 +68,7 @@ class Command(SiteCommand):
         )
         parser.add_argument(
             "--most-cost",
-            type=_amount,
+            type=amount,
             metavar="AMOUNT",
             help="stop before a higher cost; needed where the site's settings have prices",
         )
@@ -183,7 +183,7 @@ def _requested(study: Study, covers: str, given: dict[str, Any]) -> MachineRun:
     )
 
 
-def _amount(value: str) -> Decimal:
+def amount(value: str) -> Decimal:
     try:
         return Decimal(value)
     except InvalidOperation:
