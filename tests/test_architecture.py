@@ -122,16 +122,17 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
-        "export import_annotations import_bundle migrate restore restore_study serve tidy"
+        "annotate_by_machine backup createadmin createtoken doctor enqueue_measurement "
+        "enqueue_model estimate export import_annotations import_bundle migrate restore "
+        "restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
     "machine_annotators": (
-        "answerers endpoint exchange_pages exchanges forecasts forms limits local messages models "
-        "pages prompts replies runs selectors services sweeps tasks urls views"
+        "answerers asking endpoint exchange_pages exchanges forecasts forms limits local messages "
+        "models pages prompts replies runs selectors services sweeps tasks urls views"
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
@@ -180,7 +181,7 @@ FILES = {
 # along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
-    "nltk", "fastcluster",
+    "nltk", "fastcluster", "openai",
 }  # fmt: skip
 # Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
 # ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
@@ -229,6 +230,9 @@ LATE = {
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
     },
+    "annotation_site/machine_annotators/answerers.py": {
+        "annotation_site.machine_annotators.endpoint.EndpointAnswerer": "light: in a worker",
+    },
     "annotation_site/proxies/runs.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",
     },
@@ -267,6 +271,8 @@ LATE = {
     },
     "ffn_extract/apart.py": {
         "ffn_extract.measurements.run.measure": "light: in the process that it starts",
+        "ffn_extract.generation.ChatRequest": "light: in the process that it starts",
+        "ffn_extract.generation.LastChatModel": "light: in the process that it starts",
         "ffn_extract.running.keep_last_model": "light: in the process that it starts",
         "ffn_extract.traces.run.LastTracer": "light: in the process that it starts",
         "ffn_extract.traces.run.reading_options": "light: in the process that it starts",
@@ -523,7 +529,7 @@ def test_the_web_process_loads_neither_torch_nor_pandas():
         "import sys, django; django.setup();"
         "from django.urls import get_resolver; get_resolver().url_patterns;"
         "from annotation_site.wsgi import application;"
-        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk'};"
+        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk', 'openai'};"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}

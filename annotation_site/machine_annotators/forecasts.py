@@ -10,7 +10,7 @@ from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Vector
 from annotation_site.errors import Invalid
-from annotation_site.machine_annotators.answerers import most_tokens_of
+from annotation_site.machine_annotators.asking import most_tokens_of
 from annotation_site.machine_annotators.limits import MILLIONTH
 from annotation_site.machine_annotators.messages import asked_again, list_messages
 from annotation_site.machine_annotators.prompts import guidelines_current, prompt_current
@@ -54,7 +54,7 @@ class Forecast:
 
 
 def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = None) -> Forecast:
-    """What a run would send and cost at most, were it requested now.
+    """Forecast what a run would send and cost at most, were it requested now.
 
     Raises Invalid as `run_request` where no language model is set up, for a study without lists,
     and where not every value vector is here.
@@ -97,7 +97,7 @@ def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = N
 
 
 def first_messages(study: Study, vectors: Sequence[int]) -> list[list[dict[str, str]]]:
-    """What a run that is requested now would send of each of the vectors' lists, word for word."""
+    """The messages of a run that is requested now, for each of the vectors' lists."""
     rules = rules_of(study)
     task = task_of(rules, prompt=prompt_current(study)[1], guidelines=guidelines_current(study)[1])
     found = Vector.objects.in_bulk(vectors)

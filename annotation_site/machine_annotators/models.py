@@ -98,7 +98,7 @@ class MachineRun(ClaimedWork):
 
     @property
     def title(self) -> str:
-        """What pages call the annotator."""
+        """The annotator's name on pages."""
         return machine_title(self.name)
 
     @property

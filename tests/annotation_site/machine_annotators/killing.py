@@ -23,7 +23,7 @@ from django.db.models import Max
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Assignment, Study
-from annotation_site.corpus.models import Kind, LanguageModel, Vector
+from annotation_site.corpus.models import LanguageModel, Vector
 from annotation_site.machine_annotators.models import MachineExchange, MachineRun
 from tests.annotation_site.factories import (
     LIST_LENGTH,
@@ -51,7 +51,7 @@ KINDS = ("value", "random", "update", "shuffled")
 # Digits of every score, whatever stands before them.
 SCORES = re.compile(r"3145[89]")
 FACTS = re.compile(
-    rf"{MARK}|\b(?:{'|'.join(Kind.values)}|layers?|vectors?|scores?|norm|neurons?)\b", re.IGNORECASE
+    rf"{MARK}|\b(?:{'|'.join(KINDS)}|layers?|vectors?|scores?|norm|neurons?)\b", re.IGNORECASE
 )
 SHARES: Mapping[Behaviour, float] = {
     Behaviour.SLOW: 0.02,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from annotation_site.machine_annotators import runs
-from annotation_site.machine_annotators.answerers import NoReply, Reply, Request, most_tokens_of
+from annotation_site.machine_annotators.asking import NoReply, Reply, Request, most_tokens_of
 from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.machine_annotators.services import run_request
 from tests.annotation_site.factories import researcher_of

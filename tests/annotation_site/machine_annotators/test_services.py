@@ -14,7 +14,7 @@ from annotation_site.corpus.models import Vector
 from annotation_site.corpus.services import extraction_delete
 from annotation_site.errors import Invalid, NotAllowed, NotFound
 from annotation_site.machine_annotators import prompts, services
-from annotation_site.machine_annotators.answerers import most_tokens_of
+from annotation_site.machine_annotators.asking import most_tokens_of
 from annotation_site.machine_annotators.forecasts import run_forecast
 from annotation_site.machine_annotators.messages import DEFAULT_PROMPT, PROMPT_MOST
 from annotation_site.machine_annotators.models import (
