@@ -248,7 +248,7 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     ]
     frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
     options = {"min_tokens": study.min_tokens, "categories": study.categories}
-    labels, _ = machine_frames(study, frame, **options)
+    labels = machine_frames(study, frame, **options).labels
     numbers = {pk: number for number, pk in enumerate(items, start=1)}
     for name, pk, *said in machine_rows(labels):
         yield (name, numbers[pk], *said)

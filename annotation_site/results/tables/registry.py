@@ -18,6 +18,13 @@ from annotation_site.analysis.agreement.lists import (
     retest_table,
 )
 from annotation_site.analysis.agreement.tables import COLUMNS
+from annotation_site.analysis.alternative_annotators import (
+    PEOPLE_COLUMNS,
+    TEST_COLUMNS,
+    alternative_annotator_rows,
+    person_rows,
+    table_of,
+)
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.competence import competence_table
@@ -27,7 +34,7 @@ from annotation_site.analysis.estimates.tables import (
     estimate_differences_table,
     estimates_table,
 )
-from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
+from annotation_site.analysis.machine_annotators import is_machine
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.analysis.people_intervals import Setting, people_intervals
@@ -40,14 +47,10 @@ from annotation_site.results.tables.request import FINAL, TableRequest
 
 NO_PATTERNS = "undefined, because nobody found a pattern."
 
-_NO_PEOPLE = {
-    FINAL: "no interval for people like these: some lists rest on one adjudicated annotation",
-    **dict.fromkeys(
-        MACHINE_ANNOTATORS,
-        "no interval for people like these: machine annotators are counted as people",
-    ),
-}
-"""Annotators who are no people, and what that does to intervals for people like the annotators."""
+_NO_PEOPLE_FINAL = (
+    "no interval for people like these: some lists rest on one adjudicated annotation"
+)
+_NO_PEOPLE_MACHINES = "no interval for people like these: machine annotators are counted as people"
 
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
@@ -63,11 +66,15 @@ def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
 def missing(request: TableRequest) -> pd.DataFrame:
     """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
     annotations = request.labels.annotations
-    people = annotations[
-        ~annotations["annotator"].isin(MACHINE_ANNOTATORS)
-    ]  # machines hold no slot
+    people = annotations[~_machines_in(annotations["annotator"])]  # machines hold no slot
     labels = AnnotationFrames(request.labels.lists, people, request.labels.members.head(0))
     return missing_table(labels, request.missing, slots=request.slots)
+
+
+def _machines_in(annotators: pd.Series) -> pd.Series:
+    """Whether each of these annotators is a machine annotator."""
+    machines = [one for one in annotators.unique() if is_machine(str(one))]
+    return annotators.isin(machines)
 
 
 def table_2(request: TableRequest) -> pd.DataFrame:
@@ -214,29 +221,60 @@ def side_by_side(request: TableRequest) -> pd.DataFrame:
 
 
 def machine_coverage(request: TableRequest) -> pd.DataFrame:
-    """Coverage of each machine annotator, by model and kind."""
-    columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
+    """Coverage of each machine annotator, by model and kind, over the lists that it annotated.
+
+    `failed` is the number of lists without an annotation because the replies about them failed.
+    """
+    by = ["model", "kind"]
+    columns = ["annotator", *by, "coverage", "concepts_per_list", "lists", "failed"]
     parts = []
     for name, labels in request.of_machines.items():
-        part = coverage_table(labels, by=("model", "kind"), **request.options)
+        part = coverage_table(labels, by=by, **request.options)
+        failed = labels.lists[labels.lists["list_id"].isin(request.failures_of(name))]
+        counts = failed.groupby(by).size().rename("failed").reset_index()
+        part = part.merge(counts, on=by, how="left").fillna({"failed": 0}).astype({"failed": int})
         part.insert(0, "annotator", name)
         parts.append(part[columns])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def machine_agreement(request: TableRequest) -> pd.DataFrame:
-    """Agreement of each machine annotator with people, list by list, all people together."""
+    """Agreement of people with each other and with each machine annotator, on the same lists."""
     parts = []
-    for name, labels in request.of_machines.items():
-        machine = request.agreement_of(labels)
-        # Where machines are counted as people, they are not their own partners.
-        part = machine_table(request.agreement, machine, apart=MACHINE_ANNOTATORS, **request.draws)
+    known: dict[bytes, pd.DataFrame] = {}
+    for name, machine in request.machine_agreements.items():
+        part = machine_table(
+            request.people_agreement,
+            machine,
+            failures=request.failures_of(name).tolist(),
+            known=known,
+            **request.draws,
+        )
         part.insert(0, "annotator", None)
-        people = request.labels.annotations["annotator"]
-        alone = people[~people.isin(MACHINE_ANNOTATORS)].nunique() == 1
+        alone = len(request.people_agreement.annotations[None].people) == 1
         parts.append(_warned(part, alone).assign(annotator=name))
-    columns = ["annotator", *COLUMNS]
+    columns = ["annotator", "between", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def alternative_annotators(request: TableRequest) -> pd.DataFrame:
+    """The alternative annotator test of each machine annotator, for several ε."""
+    rows = (
+        row
+        for name, found in request.alternatives.items()
+        for row in alternative_annotator_rows(name, found, crowd=request.crowd)
+    )
+    return table_of(rows, TEST_COLUMNS)
+
+
+def alternative_annotator_people(request: TableRequest) -> pd.DataFrame:
+    """Each person beside each machine annotator, in the alternative annotator test."""
+    rows = (
+        row
+        for name, found in request.alternatives.items()
+        for row in person_rows(name, found, crowd=request.crowd)
+    )
+    return table_of(rows, PEOPLE_COLUMNS)
 
 
 def components(request: TableRequest) -> pd.DataFrame:
@@ -250,7 +288,14 @@ def components(request: TableRequest) -> pd.DataFrame:
 
 def people_like_these(request: TableRequest) -> pd.DataFrame:
     """Intervals for people like the annotators, beside those conditional on these annotators."""
-    setting = Setting(request.populations, request.resamples, request.seed, _NO_PEOPLE)
+    names = {str(one) for one in request.covering.annotations["annotator"].unique()}
+    no_people = dict.fromkeys(filter(is_machine, names), _NO_PEOPLE_MACHINES)
+    setting = Setting(
+        request.populations,
+        request.resamples,
+        request.seed,
+        {FINAL: _NO_PEOPLE_FINAL, **no_people},
+    )
     return people_intervals(request.covering, request.agreement, setting=setting, **request.options)
 
 
@@ -281,6 +326,8 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "reference": reference,
     "machine_coverage": machine_coverage,
     "machine_agreement": machine_agreement,
+    "alternative_annotators": alternative_annotators,
+    "alternative_annotator_people": alternative_annotator_people,
     "people": lambda request: people_table(
         request.labels, request.times, request.pairs, min_tokens=request.min_tokens
     ),
