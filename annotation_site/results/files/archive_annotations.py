@@ -55,9 +55,11 @@ MACHINE_COLUMNS = (
     Column("pattern", "number"),
     Column("rank", "number"),
     Column("category", "text"),
+    Column("description", "text"),
 )
-"""A row per token of a pattern that a machine annotator proposed; one without pattern, rank and
-category where it proposed none for a list."""
+"""A row per token of a pattern of a machine annotator; one without pattern, rank and category where
+it has none for a list. Language models describe patterns, programs do not. Earlier archives lack
+the last column."""
 
 SKIP_COLUMNS = (
     Column("list", "number"),
@@ -257,7 +259,7 @@ def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
 
 
 def machine_rows(machines: AnnotationFrames) -> Iterator[tuple[Any, ...]]:
-    """Rows of `MACHINE_COLUMNS`, by annotator and list as they are given."""
+    """Rows of `MACHINE_COLUMNS` without descriptions, by annotator and list as they are given."""
     members = {
         key: list(rows[["pattern", "rank", "category"]].itertuples(index=False, name=None))
         for key, rows in machines.members.groupby("annotation_id")
@@ -272,7 +274,7 @@ def machine_rows(machines: AnnotationFrames) -> Iterator[tuple[Any, ...]]:
 def _machines(rows: Iterable[Sequence[Any]], lists: pd.DataFrame) -> AnnotationFrames:
     found = _Rows()
     numbers: dict[tuple[str, int], int] = {}
-    for name, list_id, pattern, rank, category in rows:
+    for name, list_id, pattern, rank, category, *_ in rows:
         # People's answers have positive numbers.
         number = numbers.setdefault((name, list_id), -1 - len(numbers))
         if number == -len(numbers) and len(found.annotations) < len(numbers):

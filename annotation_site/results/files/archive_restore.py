@@ -44,6 +44,7 @@ from annotation_site.exports.annotation_records import LabelsFileError
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
 from annotation_site.results.files import archive_study
 from annotation_site.results.files.archive_annotations import PREFIXES_MEMBER, TableSettings
+from annotation_site.results.files.archive_machine_runs import runs_restore
 from annotation_site.results.files.archive_reading import (
     MOST_LISTS,
     MOST_PEOPLE,
@@ -128,6 +129,7 @@ class _Restoring:
         if not imported.annotations:
             raise Invalid("The archive has no annotations.")
         self._assignments()
+        self._machine_runs()
         self._finish()
         return self.study
 
@@ -326,6 +328,11 @@ class _Restoring:
                 **{name: moment(one[name]) for name in archive_study.PERSON_TIMES},
             )
             self.members[key] = saved(member, "restore/study.json: people")
+
+    def _machine_runs(self) -> None:
+        lists = [(item, row[6]) for item, row in zip(self.items, self.archive.lists, strict=True)]
+        runs, prompts = self.archive.machine_runs, self.archive.prompts()
+        runs_restore(runs, prompts, study=self.study, lists=lists, by=self.by)
 
     def _assignments(self) -> None:
         """Lists that people hold or held without an annotation, and those of nobody by name."""
