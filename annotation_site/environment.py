@@ -7,6 +7,7 @@ setting; a value that may hold a password is never quoted, nor any part of it.
 import os
 import re
 from collections.abc import MutableMapping
+from decimal import Decimal
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -233,6 +234,25 @@ class Environment:
         value = self.text(name)
         if value and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number of at least 0.")
+        return value
+
+    def price(self, name: str) -> Decimal | None:
+        """An amount of money of at least 0, with at most four decimals; None if unset."""
+        value = self.text(name)
+        if value and not re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,4})?", value):
+            raise ImproperlyConfigured(
+                f"{name} is {value!r}; it must be a number of at least 0 such as 0.15, with at "
+                "most four decimals."
+            )
+        return Decimal(value) if value else None
+
+    def key(self, name: str) -> str:
+        """A key that is sent to a server: one word of ASCII characters. It is never quoted."""
+        value = self.secret(name)
+        if not re.fullmatch(r"[!-~]{0,1000}", value):
+            raise ImproperlyConfigured(
+                f"{name} has a character that no key has. Copy the key again, without spaces."
+            )
         return value
 
     def pass_on(self, name: str, value: str) -> None:

@@ -7,6 +7,7 @@ Two variables decide between the embedded default and real services: DATABASE_UR
 import os
 import re
 from contextlib import suppress
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
@@ -379,6 +380,46 @@ KEEP_NOTICE_DAYS = env.whole_number("KEEP_NOTICE_DAYS", 60, least=0, most=_MOST_
 TRACE_DAYS = env.whole_number("TRACE_DAYS", 30, least=1, most=_MOST_DAYS)  # of a prompt
 REDIS_URL = env.broker("REDIS_URL")
 QUEUE_PREFIX = env.text("QUEUE_PREFIX", "ffn-concepts:")  # keys in Redis begin with it
+
+# The language model that annotates as a machine annotator; none without a name. With an endpoint it
+# is a model there, else one that the site's own workers run.
+LLM_MODEL = env.text("LLM_MODEL")
+LLM_ENDPOINT = env.web_address("LLM_ENDPOINT", example="https://api.example.org/v1")
+LLM_API_KEY = env.key("LLM_API_KEY")
+LLM_PRICE_INPUT = env.price("LLM_PRICE_INPUT")  # of a million tokens
+LLM_PRICE_OUTPUT = env.price("LLM_PRICE_OUTPUT")
+LLM_CURRENCY = env.text("LLM_CURRENCY", "USD")
+LLM_BUDGET = env.price("LLM_BUDGET")  # of all runs in 30 days
+LLM_KEEP_DAYS = env.whole_number("LLM_KEEP_DAYS", 90, most=_MOST_DAYS)  # requests and replies
+LLM_PARALLEL = env.whole_number("LLM_PARALLEL", 4, most=64)  # requests at once
+LLM_SECONDS = env.whole_number("LLM_SECONDS", 60, most=3_600)  # of one request
+LLM_REPLY_TOKENS = env.whole_number("LLM_REPLY_TOKENS", 1_000, most=100_000)  # most of one reply
+_endpoint = urlsplit(LLM_ENDPOINT)
+if LLM_ENDPOINT and not LLM_MODEL:
+    raise ImproperlyConfigured(
+        "LLM_ENDPOINT is set, but LLM_MODEL is not. Set LLM_MODEL to a model of that endpoint, or "
+        "unset both."
+    )
+if _endpoint.scheme == "http" and not is_this_machine(_endpoint.hostname):
+    raise ImproperlyConfigured(
+        f"LLM_ENDPOINT is {LLM_ENDPOINT}: the key and the lists would travel readable. Give its "
+        "https address; http is for an endpoint on this machine."
+    )
+if len(_endpoint.netloc) > 253 or len(LLM_MODEL) > 200:
+    raise ImproperlyConfigured(
+        "LLM_MODEL or the host of LLM_ENDPOINT is too long: 200 and 253 characters are the most."
+    )
+if not re.fullmatch("[A-Z]{3}", LLM_CURRENCY):
+    raise ImproperlyConfigured(
+        f"LLM_CURRENCY is {LLM_CURRENCY!r}; it must be three capital letters such as USD."
+    )
+if LLM_PRICE_INPUT is not None or LLM_PRICE_OUTPUT is not None:  # one of the two can be free
+    LLM_PRICE_INPUT = LLM_PRICE_INPUT or Decimal(0)
+    LLM_PRICE_OUTPUT = LLM_PRICE_OUTPUT or Decimal(0)
+elif LLM_BUDGET is not None:
+    raise ImproperlyConfigured(
+        "LLM_BUDGET is set without prices. Set LLM_PRICE_INPUT and LLM_PRICE_OUTPUT too."
+    )
 
 # Without it there is no page of metrics.
 METRICS_TOKEN = strong("METRICS_TOKEN", env.secret("METRICS_TOKEN"))

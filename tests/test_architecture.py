@@ -129,7 +129,7 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "machine_annotators": "models",
+    "machine_annotators": "answerers endpoint local messages models replies",
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement estimates judged landing lists lookups machines page picture places said shares "

@@ -18,10 +18,10 @@ STARTED = r"gunicorn\W+annotation_site.wsgi"
 ONCE = "migrate"  # runs to its end before the others start
 # What a service is not told, since it does not need it.
 WITHHELD = {
-    "web": set(),
-    "worker": {"EMAIL_URL", "OIDC_CLIENT_SECRET", "METRICS_TOKEN", "HF_TOKEN"},
+    "web": {"LLM_API_KEY"},
+    "worker": {"EMAIL_URL", "OIDC_CLIENT_SECRET", "METRICS_TOKEN", "HF_TOKEN", "LLM_API_KEY"},
     "extraction": {"EMAIL_URL", "OIDC_CLIENT_SECRET", "METRICS_TOKEN"},
-    "migrate": {"EMAIL_URL", "OIDC_CLIENT_SECRET", "METRICS_TOKEN"},
+    "migrate": {"EMAIL_URL", "OIDC_CLIENT_SECRET", "METRICS_TOKEN", "LLM_API_KEY"},
 }
 
 

@@ -6,6 +6,7 @@ The cases come from the documented table: a setting without a sample here fails 
 import os
 import re
 import runpy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,30 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "API_REQUESTS_PER_MINUTE": ("60", "0"),
     "WRITES_PER_MINUTE": ("60", "0"),
     "DEBUG": ("on", "2"),
+    "LLM_MODEL": ("gpt-4o-mini", FREE),
+    "LLM_ENDPOINT": ("https://api.example.org/v1", "http://api.example.org/v1"),
+    "LLM_API_KEY": ("sk-0123", "sk 0123"),
+    "LLM_PRICE_INPUT": ("0.15", "15 cents"),
+    "LLM_PRICE_OUTPUT": ("2", "0.00001"),
+    "LLM_CURRENCY": ("EUR", "euros"),
+    "LLM_BUDGET": ("50", "fifty"),
+    "LLM_KEEP_DAYS": ("7", "0"),
+    "LLM_PARALLEL": ("2", "65"),
+    "LLM_SECONDS": ("30", "a minute"),
+    "LLM_REPLY_TOKENS": ("500", "0"),
     "LOG_LEVEL": ("warning", "verbose"),
     "LOG_FORMAT": ("json", "xml"),
     "METRICS_TOKEN": (KEY, "t0ken"),
 }
 SECRETS = {
     "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_PASSWORD", "HF_TOKEN", "OIDC_CLIENT_SECRET",
-    "METRICS_TOKEN",
+    "METRICS_TOKEN", "LLM_API_KEY",
 }  # fmt: skip
-NEEDS = {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}  # to be seen at all
+ISSUER = "OIDC_ISSUER=https://i.example.org\n"
+NEEDS = {  # to be seen, or taken, at all
+    "OIDC_CLIENT_ID": ISSUER, "OIDC_CLIENT_SECRET": ISSUER, "OIDC_NAME": ISSUER,
+    "LLM_ENDPOINT": "LLM_MODEL=a-model\n", "LLM_BUDGET": "LLM_PRICE_INPUT=1\n",
+}  # fmt: skip
 READ_BY_OTHERS = [name for name in SAMPLES if name.startswith(("FFN_", "HF_"))]
 
 
@@ -95,8 +111,7 @@ def read(monkeypatch, tmp_path):
 
 
 def line(name: str, value: str) -> str:
-    needed = "OIDC_ISSUER=https://i.example.org\n" if name in NEEDS else ""
-    return f"{needed}{name}={value}\n"
+    return f"{NEEDS.get(name, '')}{name}={value}\n"
 
 
 def test_every_documented_setting_has_a_sample():
@@ -229,6 +244,40 @@ def test_tls_to_redis_checks_the_certificate_unless_it_is_told_not_to(read, url,
 def test_an_address_of_redis_that_means_something_else_is_refused(read, url):
     with pytest.raises(ImproperlyConfigured, match=r"^REDIS_URL "):
         read(REDIS_URL=url)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:11434/v1", "http://localhost:8080/v1", "http://[::1]:8000/v1",
+        "https://h/v1",
+    ],
+)  # fmt: skip
+def test_an_endpoint_without_tls_is_this_machine(read, endpoint):
+    assert read(f"LLM_MODEL=m\nLLM_ENDPOINT={endpoint}\n")["LLM_ENDPOINT"] == endpoint
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("LLM_ENDPOINT=https://h/v1", "LLM_ENDPOINT is set, but LLM_MODEL is not"),
+        ("LLM_MODEL=m\nLLM_ENDPOINT=http://10.0.0.1/v1", "would travel readable"),
+        ("LLM_MODEL=m\nLLM_ENDPOINT=http://localhost.example.org/v1", "would travel readable"),
+        ("LLM_MODEL=m\nLLM_ENDPOINT=https://user:pass@h/v1", "^LLM_ENDPOINT is not a whole addre"),
+        ("LLM_BUDGET=5", "LLM_BUDGET is set without prices"),
+        (f"LLM_MODEL={'m' * 201}", "LLM_MODEL or the host of LLM_ENDPOINT is too long"),
+    ],
+)
+def test_a_language_model_that_cannot_be_used_is_refused_at_start(read, lines, said):
+    with pytest.raises(ImproperlyConfigured, match=said) as refused:
+        read(f"{lines}\n")
+    assert "pass" not in str(refused.value)
+
+
+def test_of_two_prices_the_missing_one_is_free(read):
+    found = read("LLM_PRICE_OUTPUT=2.5\n")
+    assert (found["LLM_PRICE_INPUT"], found["LLM_PRICE_OUTPUT"]) == (Decimal(0), Decimal("2.5"))
+    assert read()["LLM_PRICE_INPUT"] is None
 
 
 def test_folders_are_the_same_from_wherever_a_command_is_typed(read, monkeypatch, tmp_path):
