@@ -93,9 +93,11 @@ def _whole(opened: Opened) -> Checked:
             files["machines"],
             facts.watch(checks.watch(records)),
             choices,
+            failures=files.get("machine_failures", ()),
             skips=_known_lists(files),
             slots=parameters["study"]["annotators_per_list"],
             several_patterns=parameters["study"]["several_patterns_per_token"],
+            crowd=parameters["study"].get("crowd", False) is True,
             proxies=proxies_from(files["proxies"], files["census"], files["lists"])
             if "proxies" in files
             else None,

@@ -51,6 +51,7 @@ from annotation_site.results.files.methods_paragraph import extraction_rows, rul
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.dataframes import has_crowd
 from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
@@ -133,9 +134,11 @@ def _request(
         files["machines"].rows,
         records,
         choices,
+        failures=files["machine_failures"].rows if "machine_failures" in files else (),
         skips=files["skips"].rows,
         slots=study.annotators_per_list,
         several_patterns=study.several_patterns_per_token,
+        crowd=has_crowd(study),
         proxies=proxies,
     )
 
@@ -263,7 +266,7 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     ]
     frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
     options = {"min_tokens": study.min_tokens, "categories": study.categories}
-    labels, _ = machine_frames(study, frame, **options)
+    labels = machine_frames(study, frame, **options).labels
     numbers, described = _numbers(study), descriptions(study)
     for name, pk, pattern, *said in machine_rows(labels):
         yield (name, numbers[pk], pattern, *said, described.get((name, pk, pattern)))

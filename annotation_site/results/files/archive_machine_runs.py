@@ -187,7 +187,9 @@ def _parsed(
     for number, patterns in told.patterns.items():
         annotation = Annotation(
             tuple(
-                AnnotatedPattern(one.number, one.description, one.category, None, tuple(one.ranks))
+                AnnotatedPattern(
+                    one.number, one.description, one.category, one.stopwords, tuple(one.ranks)
+                )
                 for one in patterns
             ),
             no_pattern=not patterns,

@@ -6,7 +6,7 @@ an archive, `python -m annotation_site.verify` and a restoring site all call thi
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
@@ -73,10 +73,11 @@ read. The requests and replies themselves are not in the archive.
 
 @dataclass(frozen=True)
 class ArchivedPattern:
-    """A pattern of a language model's annotation, as `AnnotatedPattern` without a flag."""
+    """A pattern of a language model's annotation."""
 
     number: int
     category: str
+    stopwords: bool
     description: str
     ranks: list[int] = field(default_factory=list)
 
@@ -175,7 +176,7 @@ def _add_row(
     rules: MachineRules,
     where: str,
 ) -> None:
-    name, list_id, number, rank, category, description = row
+    name, list_id, number, rank, *said = row
     if name in MACHINE_ANNOTATORS:
         return
     run = runs.get(name)
@@ -185,32 +186,41 @@ def _add_row(
         raise ValueError(f"{where}: the list is none of the study's own.")
     is_new = list_id not in run.patterns
     patterns = run.patterns.setdefault(list_id, [])
-    if number is None:
-        if not is_new or (rank, category, description) != (None, None, None):
-            raise ValueError(f"{where}: a row without a pattern is a list's only one.")
+    if is_new and number is None:
+        if (rank, *said) != (None,) * 4:
+            raise ValueError(f"{where}: without a pattern there is no rank, and nothing else.")
         return
     if not is_new and not patterns:
-        raise ValueError(f"{where}: a row without a pattern is a list's only one.")
+        raise ValueError(f"{where}: the list is there with a pattern and without one.")
     if number == len(patterns) + 1:
-        _check_pattern(category, description, rules, where)
-        patterns.append(ArchivedPattern(number, category, description or ""))
-    if not patterns or (number, category, description or "") != (
-        patterns[-1].number, patterns[-1].category, patterns[-1].description
-    ):  # fmt: skip
-        raise ValueError(f"{where}: patterns are numbered 1, 2, 3 and so on, and are one thing.")
+        patterns.append(_pattern(number, *said, rules, where))
+    elif not patterns or patterns[-1] != replace(
+        _pattern(number, *said, rules, where), ranks=patterns[-1].ranks
+    ):
+        raise ValueError(f"{where}: patterns are numbered 1, 2, 3 and so on, and each is one.")
     ranks = patterns[-1].ranks
     if not isinstance(rank, int) or not (ranks[-1] if ranks else 0) < rank <= lengths[list_id]:
         raise ValueError(f"{where}: the rank is none of the list's, or out of order.")
     ranks.append(rank)
 
 
-def _check_pattern(category: object, description: object, rules: MachineRules, where: str) -> None:
-    if category not in rules.categories:
+def _pattern(
+    number: int,
+    category: object,
+    stopwords: object,
+    description: object,
+    rules: MachineRules,
+    where: str,
+) -> ArchivedPattern:
+    if not isinstance(category, str) or category not in rules.categories:
         raise ValueError(f"{where}: the category is none of the study's.")
+    if stopwords not in (0, 1):
+        raise ValueError(f"{where}: stopwords is 0 or 1.")
     if description is None:
-        return
+        description = ""
     if not isinstance(description, str) or len(description) > ANSWER or "\0" in description:
         raise ValueError(f"{where}: the description is no text of {ANSWER:,} characters or fewer.")
+    return ArchivedPattern(number, category, bool(stopwords), description)
 
 
 def _add_failure(

@@ -7,6 +7,7 @@ from annotation_site.exports import Table, csv_format, json_format
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
 from annotation_site.exports.table import Column, marked
 from annotation_site.results.files.archive_annotations import (
+    LATER_MACHINE_COLUMNS,
     LIST_COLUMNS,
     MACHINE_COLUMNS,
     PREFIX_COLUMNS,
@@ -55,18 +56,17 @@ class Opened:
         columns = self.files[name]
         if name == "lists" and self.is_first_format:
             columns = columns[:-1]
-        is_earlier = name == "machines" and not self.has_descriptions
-        like = marked(Table(name, columns[:-1] if is_earlier else columns, ()), self.is_made_up)
+        lacks = LATER_MACHINE_COLUMNS if name == "machines" and self.is_earlier else 0
+        columns = columns[: len(columns) - lacks]
+        like = marked(Table(name, columns, ()), self.is_made_up)
         table = stored_table(self.archive, f"labels/{name}.csv", like)
-        if is_earlier:
-            return [(*row[: len(columns) - 1], None) for row in table.rows]
-        return [row[: len(columns)] for row in table.rows]
+        return [(*row[: len(columns)], *([None] * lacks)) for row in table.rows]
 
     @property
-    def has_descriptions(self) -> bool:
-        """Whether labels/machines.csv has the column that earlier archives lack."""
+    def is_earlier(self) -> bool:
+        """Whether labels/machines.csv lacks the columns that earlier archives lack."""
         beginning = next(self.archive.pieces("labels/machines.csv"), b"")
-        return b"description" in beginning.partition(b"\r\n")[0]
+        return b"description" not in beginning.partition(b"\r\n")[0]
 
     @property
     def is_made_up(self) -> bool:

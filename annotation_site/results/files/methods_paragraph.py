@@ -7,6 +7,7 @@ from annotation_site.annotation.models import Study
 from annotation_site.results.files.archive_texts import methods_text, product
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
+from annotation_site.results.tables.dataframes import has_crowd
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
 MORE = ("prefix_shares", "keys", "other_controls", "people_intervals", "estimates")
@@ -38,6 +39,8 @@ def rules_of(study: Study) -> dict[str, Any]:
         "gloss_rule", "highlight_spellings", "team_may_annotate", "seed", "made_up",
     )  # fmt: skip
     rules = {name: getattr(study, name) for name in names}
+    if has_crowd(study):
+        rules["crowd"] = True
     if study.drawn_from:
         rules["drawn_from"] = {
             "title": study.drawn_from["title"],

@@ -33,6 +33,7 @@ from annotation_site.results.tables.dataframes import (
     StudyAnnotations,
     annotations_of,
     frames_with_adjudicated,
+    has_crowd,
 )
 from annotation_site.results.tables.facts import PURPOSES, facts_of
 from annotation_site.results.tables.filters import Filters
@@ -158,7 +159,7 @@ def table_request(
     categories = list(study.categories)
     counted = answers.counted(filters)
     labels = answers.labels(counted, filters)
-    machines, missing = machine_frames(
+    machines = machine_frames(
         study,
         answers.chosen_lists(filters),
         min_tokens=filters.min_tokens,
@@ -169,8 +170,8 @@ def table_request(
     if len(answers.of(Purpose.ADJUDICATION)):
         final = frames_with_adjudicated(answers, filters)
     if filters.machine_annotators:
-        labels = _together(labels, machines)
-        final = None if final is None else _together(final, machines)
+        labels = _together(labels, machines.labels)
+        final = None if final is None else _together(final, machines.labels)
     repeats = answers.of(Purpose.REPEAT)
     if filters.people is not None:
         repeats = repeats[repeats["annotator"].isin(filters.people)]
@@ -185,7 +186,9 @@ def table_request(
         final=final,
         adjudicated=filters.adjudicated != "off",
         repeats=answers.labels(repeats[~repeats["unblinded"]], filters),
-        machines=machines,
+        machines=machines.labels,
+        machine_failures=machines.failures,
+        crowd=has_crowd(study),
         times=counted[["annotation_id", "annotator", "active_seconds"]],
         scores=scores[["annotator", "purpose", "list_id", "score"]],
         populations=_taken(populations_of(study), filters),
@@ -197,7 +200,7 @@ def table_request(
         pilot=answers.of_pilot(filters),
         no_sample=_no_sample(filters),
     )
-    return request, missing
+    return request, machines.missing
 
 
 def _taken(populations: Populations, filters: Filters) -> Populations:

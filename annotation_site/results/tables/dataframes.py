@@ -188,6 +188,17 @@ def _lists(study: Study) -> pd.DataFrame:
     return typed_frame(rows, {**_LISTS, "use": str})
 
 
+def has_crowd(study: Study) -> bool:
+    """Whether a participant of an open link submitted an annotation of the study's own lists."""
+    of_crowd = Assignment.objects.filter(
+        item__study=study,
+        purpose=Purpose.ANNOTATION,
+        state=Assignment.State.SUBMITTED,
+        membership__user__is_crowd=True,
+    )
+    return of_crowd.exists()
+
+
 def frames_with_adjudicated(answers: StudyAnnotations, filters: Filters) -> AnnotationFrames:
     """People's annotations, replaced by the adjudicated annotation of each list that has one."""
     final = answers.of(Purpose.ADJUDICATION).assign(annotator=FINAL)

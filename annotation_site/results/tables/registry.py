@@ -27,7 +27,7 @@ from annotation_site.analysis.estimates.tables import (
     estimate_differences_table,
     estimates_table,
 )
-from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
+from annotation_site.analysis.machine_annotators import is_machine
 from annotation_site.analysis.missing import missing_table
 from annotation_site.analysis.people import learning_table, people_table, times_table
 from annotation_site.analysis.people_intervals import Setting, people_intervals
@@ -40,14 +40,10 @@ from annotation_site.results.tables.request import FINAL, TableRequest
 
 NO_PATTERNS = "undefined, because nobody found a pattern."
 
-_NO_PEOPLE = {
-    FINAL: "no interval for people like these: some lists rest on one adjudicated annotation",
-    **dict.fromkeys(
-        MACHINE_ANNOTATORS,
-        "no interval for people like these: machine annotators are counted as people",
-    ),
-}
-"""Annotators who are no people, and what that does to intervals for people like the annotators."""
+_NO_PEOPLE_FINAL = (
+    "no interval for people like these: some lists rest on one adjudicated annotation"
+)
+_NO_PEOPLE_MACHINES = "no interval for people like these: machine annotators are counted as people"
 
 SIDE_BY_SIDE = 10
 """Lists people disagree on most whose patterns are matched."""
@@ -63,11 +59,15 @@ def coverage_adjudicated(request: TableRequest) -> pd.DataFrame:
 def missing(request: TableRequest) -> pd.DataFrame:
     """Missing annotations by model and kind, then also by layer, with the reasons for skips."""
     annotations = request.labels.annotations
-    people = annotations[
-        ~annotations["annotator"].isin(MACHINE_ANNOTATORS)
-    ]  # machines hold no slot
+    people = annotations[~_machines_in(annotations["annotator"])]  # machines hold no slot
     labels = AnnotationFrames(request.labels.lists, people, request.labels.members.head(0))
     return missing_table(labels, request.missing, slots=request.slots)
+
+
+def _machines_in(annotators: pd.Series) -> pd.Series:
+    """Whether each of these annotators is a machine annotator."""
+    machines = [one for one in annotators.unique() if is_machine(str(one))]
+    return annotators.isin(machines)
 
 
 def table_2(request: TableRequest) -> pd.DataFrame:
@@ -230,10 +230,11 @@ def machine_agreement(request: TableRequest) -> pd.DataFrame:
     for name, labels in request.of_machines.items():
         machine = request.agreement_of(labels)
         # Where machines are counted as people, they are not their own partners.
-        part = machine_table(request.agreement, machine, apart=MACHINE_ANNOTATORS, **request.draws)
-        part.insert(0, "annotator", None)
         people = request.labels.annotations["annotator"]
-        alone = people[~people.isin(MACHINE_ANNOTATORS)].nunique() == 1
+        apart = people[_machines_in(people)].unique().tolist()
+        part = machine_table(request.agreement, machine, apart=apart, **request.draws)
+        part.insert(0, "annotator", None)
+        alone = people[~_machines_in(people)].nunique() == 1
         parts.append(_warned(part, alone).assign(annotator=name))
     columns = ["annotator", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -250,7 +251,14 @@ def components(request: TableRequest) -> pd.DataFrame:
 
 def people_like_these(request: TableRequest) -> pd.DataFrame:
     """Intervals for people like the annotators, beside those conditional on these annotators."""
-    setting = Setting(request.populations, request.resamples, request.seed, _NO_PEOPLE)
+    names = {str(one) for one in request.covering.annotations["annotator"].unique()}
+    no_people = dict.fromkeys(filter(is_machine, names), _NO_PEOPLE_MACHINES)
+    setting = Setting(
+        request.populations,
+        request.resamples,
+        request.seed,
+        {FINAL: _NO_PEOPLE_FINAL, **no_people},
+    )
     return people_intervals(request.covering, request.agreement, setting=setting, **request.options)
 
 

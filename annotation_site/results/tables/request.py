@@ -30,6 +30,7 @@ from annotation_site.analysis.coverage import (
 from annotation_site.analysis.estimates.models import VALUE, EstimateInput
 from annotation_site.analysis.estimates.proxies import Proxies
 from annotation_site.analysis.intervals import RESAMPLES, SEED
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
 from annotation_site.analysis.prefix_shares import (
@@ -50,6 +51,9 @@ AGREEMENT_TABLES: Mapping[str, tuple[str, ...]] = {
 
 FINAL = "adjudicated"
 """The annotator that adjudicated annotations go by."""
+
+FAILURE_COLUMNS: Mapping[str, type] = {"annotator": str, "list_id": int}
+"""Columns of the lists about which a machine annotator's replies failed."""
 
 _CONCEPTS = ("concepts_per_list", "concepts_per_list_with_stopwords")
 _TOGETHER = "of all models"
@@ -77,7 +81,13 @@ class TableRequest:
     repeats
         People's second answers to lists, if there are any.
     machines
-        The answers of machine annotators.
+        The annotations of machine annotators.
+    machine_failures
+        Lists without an annotation of a machine annotator because the replies about them failed,
+        with the columns of `FAILURE_COLUMNS`.
+    crowd
+        Whether people joined by an open link, without being known: the default of the alternative
+        annotator test depends on it.
     times
         Of the answers that count, in the order of submission: ``annotation_id``, ``annotator``,
         ``active_seconds``.
@@ -114,6 +124,8 @@ class TableRequest:
     adjudicated: bool = False
     repeats: AnnotationFrames | None = None
     machines: AnnotationFrames | None = None
+    machine_failures: pd.DataFrame = field(default_factory=lambda: typed_frame([], FAILURE_COLUMNS))
+    crowd: bool = False
     times: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(
             {"annotation_id": [], "annotator": [], "active_seconds": []}
@@ -310,11 +322,24 @@ class TableRequest:
 
     @cached_property
     def of_machines(self) -> dict[str, AnnotationFrames]:
-        """The annotations of each machine annotator, by its name."""
+        """The annotations of each machine annotator, by its name: programs, then language models.
+
+        Also of one whose replies all failed, which has none.
+        """
         if self.machines is None:
             return {}
-        grouped = self.machines.annotations.groupby("annotator")
-        return {str(name): _of(self.machines, annotations) for name, annotations in grouped}
+        rows = self.machines.annotations
+        grouped = {str(name): of_name for name, of_name in rows.groupby("annotator")}
+        names = {*grouped, *map(str, self.machine_failures["annotator"])}
+        return {
+            name: _of(self.machines, grouped.get(name, rows.head(0)))
+            for name in sorted(names, key=lambda name: (name not in MACHINE_ANNOTATORS, name))
+        }
+
+    def failures_of(self, machine: str) -> pd.Series:
+        """Ids of the lists about which a machine annotator's replies failed."""
+        failures = self.machine_failures
+        return failures.loc[failures["annotator"] == machine, "list_id"]
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
