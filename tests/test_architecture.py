@@ -112,7 +112,7 @@ FILES = {
         "results site studies traces vector_search vector_sets"
     ),
     "corpus": (
-        "browsing corpora extraction_runs forecasts forms health importing layers loading "
+        "browsing censuses corpora extraction_runs forecasts forms health importing layers loading "
         "locations log models postings receiving selectors services sweeps tasks time_left titles "
         "urls vector_sets views"
     ),
@@ -129,7 +129,10 @@ FILES = {
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
-    "machine_annotators": "answerers endpoint local messages models replies",
+    "machine_annotators": (
+        "answerers endpoint forecasts limits local messages models prompts replies runs selectors "
+        "services spending sweeps tasks"
+    ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement estimates judged landing lists lookups machines page picture places said shares "

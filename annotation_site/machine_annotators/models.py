@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.analysis.machine_annotators import machine_title
@@ -26,7 +27,7 @@ class MachineRun(ClaimedWork):
     """
 
     queue, task = EXTRACTION_QUEUE, "annotation_site.machine_annotators.tasks.machine_run_work"
-    share, asked_at, turn = "requested_by", "requested_at", 2
+    share, asked_at, turn = "requested_by", "queued_at", 2
 
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting for a worker")
@@ -38,7 +39,7 @@ class MachineRun(ClaimedWork):
 
     class Covers(models.TextChoices):
         LISTS = "lists", _("the study’s lists")
-        VECTORS = "vectors", _("every value vector of the study’s models")
+        VECTORS = "vectors", _("the study’s lists and every value vector of its models")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="machine_runs")
@@ -48,9 +49,13 @@ class MachineRun(ClaimedWork):
     covers = models.CharField(max_length=10, choices=Covers, default=Covers.LISTS)
     model = models.CharField(max_length=200)  # as the site's settings name it
     endpoint = models.CharField(max_length=253, blank=True)  # its host; empty for a local model
-    model_version = models.CharField(max_length=200, blank=True)  # as the replies say it
+    model_version = models.CharField(max_length=200, blank=True)  # as the first reply says it
+    # A later reply says another one: the endpoint changed its model while the run went on.
+    versions_differ = models.BooleanField(default=False)
     prompt_version = models.PositiveIntegerField()  # 0 is the text that the site comes with
     guidelines_version = models.PositiveIntegerField()  # 0 where the study has none
+    # The study's rules as they were requested; empty for a run that came with an archive.
+    rules = models.JSONField(default=dict)
     temperature = models.FloatField(default=0)
     seed = models.PositiveIntegerField(default=0)
     most_reply_tokens = models.PositiveIntegerField()  # of one reply
@@ -77,6 +82,7 @@ class MachineRun(ClaimedWork):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     requested_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(default=timezone.now)  # last; a run gives its place back
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -181,3 +187,23 @@ class MachineExchange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}: {self.vector_id}/{self.number}"
+
+
+class MachineSpending(models.Model):
+    """The cost of one day's requests, of all runs, for the site's budget.
+
+    A deleted run takes nothing away from it.
+    """
+
+    day = models.DateField()  # in UTC
+    currency = models.CharField(max_length=3)
+    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+
+    class Meta:
+        verbose_name_plural = "machine spending"
+        constraints = (
+            models.UniqueConstraint(fields=["day", "currency"], name="machine_spending_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.cost} {self.currency}"

@@ -1,18 +1,27 @@
 """A census: an extraction with a number, or a list, of every value vector of a study's model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Avg, Count, F, Max, Min, QuerySet
+from django.db.models import Avg, Count, F, Max, QuerySet
 from django.utils.translation import gettext_noop
 
+from annotation_site.corpus.censuses import (
+    candidates,
+    has_all_lists,
+    layers_of,
+    name_of,
+    ready_of,
+    require_layers,
+    sizes_of_lists,
+    with_lists,
+)
 from annotation_site.corpus.models import Extraction, Kind, ValueStatistics, Vector
 from annotation_site.errors import Invalid
 from annotation_site.proxies.registry import PROXIES, Proxy
 from annotation_site.sentences import Sentence
-from ffn_extract.options import ALL
 
 NO_LISTS = gettext_noop(
     "There is no list of every value vector of %(model)s. Extract the model with the same options "
@@ -22,25 +31,10 @@ NO_STATISTICS = gettext_noop(
     "No extraction of %(model)s has value statistics. Extract the model with the same options and "
     "value statistics (--value-statistics)."
 )
-FEWER_LAYERS = gettext_noop(
-    "“%(extraction)s” has value vectors in %(found)s of the model’s %(layers)s layers. Extract the "
-    "model with “all” vectors per layer (--per-layer all)."
-)
-LACKS = gettext_noop(
-    "Layer %(layer)s of “%(extraction)s” has %(found)s of %(whole)s value vectors. Extract the "
-    "model with “all” vectors per layer (--per-layer all)."
-)
 LACKS_NUMBERS = gettext_noop(
     "Layer %(layer)s of “%(extraction)s” has this number of %(found)s of %(whole)s value vectors. "
     "Extract the model with value statistics (--value-statistics)."
 )
-_ALIKE: Mapping[str, Any] = {
-    "projection": "raw",
-    "top_k": 30,
-    "drop_special": False,
-    "through_head": False,
-}
-"""Options that decide a list, with the values that they have where a bundle names none."""
 
 
 @dataclass(frozen=True)
@@ -52,51 +46,9 @@ class LayerNumbers:
     mean: float
 
 
-def candidates(extraction: Extraction, others: Iterable[Extraction]) -> list[Extraction]:
-    """Those of the ready extractions whose lists are alike, the extraction itself first.
-
-    Alike: the same weights, projection, length and special tokens. `others` are of `ready_of`,
-    which leaves out extractions that came with a study's archive: they hold the study's lists
-    alone, so they are no census.
-    """
-    weights = extraction.model.weights_digest if extraction.model else ""
-    wanted = _options(extraction)
-    found = [
-        one
-        for one in others
-        if one.model is not None and one.model.weights_digest == weights and _options(one) == wanted
-    ]
-    return sorted(found, key=lambda one: (one.pk != extraction.pk, one.pk))
-
-
-def ready_of(weights: Iterable[str]) -> QuerySet[Extraction]:
-    """Ready extractions of models with these weights, without what is long."""
-    return (
-        Extraction.objects.filter(
-            state=Extraction.State.READY,
-            model__weights_digest__in=list(weights),
-            restored__isnull=True,
-        )
-        .select_related("model")
-        .defer("manifest", "plan", "environment", "restored")
-        .order_by("pk")
-    )
-
-
-def with_lists(among: Iterable[Extraction]) -> list[Extraction]:
-    """Those that were extracted with every value vector."""
-    return [one for one in among if has_all_lists(one)]
-
-
 def with_statistics(among: Iterable[Extraction]) -> list[Extraction]:
     """Those whose bundle has value statistics."""
     return [one for one in among if has_statistics(one)]
-
-
-def has_all_lists(extraction: Extraction) -> bool:
-    """Whether it was extracted with every value vector."""
-    parameters = extraction.parameters
-    return parameters.get("per_layer") == ALL and Kind.VALUE in parameters.get("kinds", [])
 
 
 def has_statistics(extraction: Extraction) -> bool:
@@ -138,60 +90,15 @@ def complete_census(
     return last
 
 
-def sizes_of_lists(extraction: Extraction) -> dict[int, int]:
-    """The number of value vectors by layer. Raises Invalid, with numbers, where some lack."""
-    rows = Vector.objects.filter(extraction=extraction, kind=Kind.VALUE)
-    found = list(_layers(rows))
-    _require_layers(extraction, [layer for layer, *_ in found])
-    largest = extraction.model.d_ff if extraction.model else 0
-    # Layers may differ in size, and d_ff is that of the largest.
-    most = max((count for _, count, *_ in found), default=0)
-    for layer, count, first, last in found:
-        whole = max(last + 1, largest if count == most else 0)
-        if count != whole or first != 0:
-            raise Invalid(
-                Sentence(
-                    LACKS,
-                    extraction=str(extraction),
-                    layer=layer,
-                    found=f"{count:,}",
-                    whole=f"{whole:,}",
-                )
-            )
-    return {layer: count for layer, count, *_ in found}
-
-
-def _layers(rows: QuerySet[Any]) -> QuerySet[Any, tuple[int, int, int, int]]:
-    return (
-        rows.order_by("layer")
-        .values("layer")
-        .annotate(n=Count("pk"), first=Min("index"), last=Max("index"))
-        .values_list("layer", "n", "first", "last")
-    )
-
-
-def _require_layers(extraction: Extraction, layers: Sequence[int]) -> None:
-    n_layers = extraction.model.n_layers if extraction.model else 0
-    if list(layers) != list(range(n_layers)):
-        raise Invalid(
-            Sentence(
-                FEWER_LAYERS,
-                extraction=str(extraction),
-                found=len(layers),
-                layers=n_layers,
-            )
-        )
-
-
 def statistic_census(extraction: Extraction, column: str) -> list[LayerNumbers]:
     """The census of a number that every value vector of every layer has.
 
     Raises Invalid, with numbers, where a vector lacks it.
     """
     held = _statistics(extraction.pk, str(extraction.bundle_digest))
-    _require_layers(extraction, [one["layer"] for one in held])
+    require_layers(extraction, [one["layer"] for one in held])
     lists = Vector.objects.filter(extraction=extraction, kind=Kind.VALUE)
-    every = _layers(lists) if has_all_lists(extraction) else ()
+    every = layers_of(lists) if has_all_lists(extraction) else ()
     sizes = {layer: highest + 1 for layer, _, _, highest in every}
     largest = extraction.model.d_ff if extraction.model else 0
     most = max(one["n"] for one in held)
@@ -245,11 +152,6 @@ def layer_sizes(extraction: Extraction) -> dict[int, int]:
     return {}
 
 
-def name_of(extraction: Extraction) -> str:
-    """The name of an extraction's model."""
-    return extraction.model.name if extraction.model else str(extraction)
-
-
 def statistic_rows(extraction: Extraction, column: str) -> QuerySet[Any, tuple[int, int, float]]:
     """Layer, index and the number, in that order, of every vector that has one."""
     return (
@@ -257,7 +159,3 @@ def statistic_rows(extraction: Extraction, column: str) -> QuerySet[Any, tuple[i
         .order_by("layer", "index")
         .values_list("layer", "index", F(column))
     )
-
-
-def _options(extraction: Extraction) -> dict[str, Any]:
-    return {name: extraction.parameters.get(name, usual) for name, usual in _ALIKE.items()}

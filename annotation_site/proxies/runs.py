@@ -16,11 +16,11 @@ from annotation_site.analysis.machine_annotators import (
     MachineAnnotator,
     SynsetLookup,
 )
+from annotation_site.corpus.censuses import sizes_of_lists
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Extraction, Kind, Token, Vector
 from annotation_site.errors import SiteError
 from annotation_site.proxies import services
-from annotation_site.proxies.census import sizes_of_lists
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.sentences import Sentence
 from annotation_site.workers.claims import ProgressReporter, working

@@ -8,17 +8,14 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from annotation_site.annotation.models import Study
+from annotation_site.corpus.censuses import candidates, name_of, ready_of, with_lists
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid
 from annotation_site.proxies.census import (
     LayerNumbers,
-    candidates,
     censuses_for,
-    name_of,
-    ready_of,
     statistic_census,
     statistic_rows,
-    with_lists,
 )
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.proxies.registry import PROXIES, Proxy

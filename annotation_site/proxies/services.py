@@ -17,14 +17,12 @@ from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
 from annotation_site.annotation.allocation.slots import tables_touch
 from annotation_site.annotation.models import Study
+from annotation_site.corpus.censuses import has_all_lists, ready_of, sizes_of_lists
 from annotation_site.corpus.models import Extraction, Kind
 from annotation_site.errors import Invalid, NotAllowed
 from annotation_site.proxies.census import (
     complete_census,
-    has_all_lists,
     has_statistics,
-    ready_of,
-    sizes_of_lists,
 )
 from annotation_site.proxies.models import UNFINISHED, KnownOfModel, ProxyLayer, ProxyRun
 from annotation_site.proxies.registry import PROXIES, Proxy
