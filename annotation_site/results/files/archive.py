@@ -268,8 +268,17 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     options = {"min_tokens": study.min_tokens, "categories": study.categories}
     labels = machine_frames(study, frame, **options).labels
     numbers, described = _numbers(study), descriptions(study)
+    counted: dict[tuple[str, int], list[int]] = {}
     for name, pk, pattern, *said in machine_rows(labels):
-        yield (name, numbers[pk], pattern, *said, described.get((name, pk, pattern)))
+        if pattern is None:
+            yield (name, numbers[pk], None, *said, None)
+            continue
+        # From 1, without those of categories that the study no longer has.
+        seen = counted.setdefault((name, pk), [])
+        if pattern not in seen:
+            seen.append(pattern)
+        number = seen.index(pattern) + 1
+        yield (name, numbers[pk], number, *said, described.get((name, pk, pattern)))
 
 
 def _parameters(

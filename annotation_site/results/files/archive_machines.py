@@ -176,7 +176,7 @@ def _add_row(
     rules: MachineRules,
     where: str,
 ) -> None:
-    name, list_id, number, rank, *said = row
+    name, list_id, number, rank, category, stopwords, description = row
     if name in MACHINE_ANNOTATORS:
         return
     run = runs.get(name)
@@ -187,16 +187,15 @@ def _add_row(
     is_new = list_id not in run.patterns
     patterns = run.patterns.setdefault(list_id, [])
     if is_new and number is None:
-        if (rank, *said) != (None,) * 4:
+        if (rank, category, stopwords, description) != (None,) * 4:
             raise ValueError(f"{where}: without a pattern there is no rank, and nothing else.")
         return
     if not is_new and not patterns:
         raise ValueError(f"{where}: the list is there with a pattern and without one.")
+    pattern = _pattern(number, category, stopwords, description, rules, where)
     if number == len(patterns) + 1:
-        patterns.append(_pattern(number, *said, rules, where))
-    elif not patterns or patterns[-1] != replace(
-        _pattern(number, *said, rules, where), ranks=patterns[-1].ranks
-    ):
+        patterns.append(pattern)
+    elif not patterns or patterns[-1] != replace(pattern, ranks=patterns[-1].ranks):
         raise ValueError(f"{where}: patterns are numbered 1, 2, 3 and so on, and each is one.")
     ranks = patterns[-1].ranks
     if not isinstance(rank, int) or not (ranks[-1] if ranks else 0) < rank <= lengths[list_id]:
