@@ -194,7 +194,7 @@ def test_a_restored_study_gives_equal_tables_and_the_same_members(data):
                 "stopwords": True, "ranks": [1, 2, 3, 4, 5],
             },
             {
-                "number": 2, "description": "", "category": "syntactic", "stopwords": False,
+                "number": 2, "description": "pattern 2", "category": "syntactic", "stopwords": False,
                 "ranks": [9, 12, 14],
             },
         ],
