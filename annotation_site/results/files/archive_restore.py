@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation_site.accounts import audit
-from annotation_site.accounts.models import User
+from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -426,6 +426,11 @@ class _Restoring:
         study.created_at = moment(self.archive.told["created_at"]) or timezone.now()
         study.state = Study.State.CLOSED
         study.save(update_fields=["other_changes", "created_at", "state"])
+        if (
+            parameters["study"].get("crowd") is True
+        ):  # some joined by an open link, which one it was
+            imported = User.objects.filter(memberships__study=study, is_active=False)
+            imported.filter(role=Role.ANNOTATOR).update(is_crowd=True)
         audit.record("study_restored", target=study, actor=self.by, made_up=study.made_up)
         snapshot_request(study=study)
 

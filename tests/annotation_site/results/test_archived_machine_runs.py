@@ -24,6 +24,8 @@ from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import TableSettings
 from annotation_site.results.files.archive_machines import FIELDS, NAME, RUN_MEMBERS
 from annotation_site.results.files.archive_restore import study_restore
+from annotation_site.results.files.methods_paragraph import rules_of
+from annotation_site.results.tables.dataframes import has_crowd
 from annotation_site.verify import main, verify
 from tests.annotation_site.archives import members, packed, repacked, stored
 from tests.annotation_site.factories import (
@@ -368,6 +370,17 @@ def test_no_code_of_a_person_is_a_machine_s_name(data, tmp_path, capsys):
         restored(changed)
     assert main([str(stored(tmp_path, changed))]) == 2
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("crowd", [True, False])
+def test_whether_people_joined_by_an_open_link_comes_with_the_archive(data, crowd):
+    """The alternative annotator test depends on it."""
+    parameters = json.loads(members(data)["parameters.json"])
+    parameters["study"]["crowd"] = crowd
+    study = restored(repacked(data, **{"parameters.json": json.dumps(parameters).encode()}))
+    assert has_crowd(study) is crowd
+    assert rules_of(study).get("crowd", False) is crowd
+    assert not study.created_by.is_crowd
 
 
 @pytest.mark.parametrize(
