@@ -39,6 +39,7 @@ SWEEPS = (
     "annotation_site.measurements.sweeps.measurements_sweep",
     "annotation_site.traces.sweeps.traces_sweep",
     "annotation_site.proxies.sweeps.proxies_sweep",
+    "annotation_site.machine_annotators.sweeps.machine_runs_sweep",
     "annotation_site.annotation.allocation.slots.leases_sweep",
     "annotation_site.annotation.crowd.joining.crowd_sweep",
     "annotation_site.annotation.review.training.silent_scores_sweep",
@@ -87,7 +88,7 @@ app.conf.update(
     task_default_queue=RESULTS_QUEUE,
     task_routes={
         f"annotation_site.{stage}.tasks.*": {"queue": EXTRACTION_QUEUE}
-        for stage in ("corpus", "measurements", "traces", "proxies")
+        for stage in ("corpus", "measurements", "traces", "proxies", "machine_annotators")
     },
     task_ignore_result=True,
     task_serializer="json",
@@ -105,7 +106,15 @@ app.conf.update(
 app.autodiscover_tasks(
     [
         f"annotation_site.{stage}"
-        for stage in ("corpus", "measurements", "results", "traces", "public", "proxies")
+        for stage in (
+            "corpus",
+            "measurements",
+            "results",
+            "traces",
+            "public",
+            "proxies",
+            "machine_annotators",
+        )
     ],
     related_name="tasks",
 )

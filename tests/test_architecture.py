@@ -122,16 +122,17 @@ FILES = {
     ),
     "management": "arguments base",
     "management/commands": (
-        "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
-        "export import_annotations import_bundle migrate restore restore_study serve tidy"
+        "annotate_by_machine backup createadmin createtoken doctor enqueue_measurement "
+        "enqueue_model estimate export import_annotations import_bundle migrate restore "
+        "restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
         "sweeps tables tasks urls views"
     ),
     "machine_annotators": (
-        "answerers endpoint forecasts limits local messages models prompts replies runs selectors "
-        "services spending sweeps tasks"
+        "answerers asking endpoint exchanges forecasts limits local messages models prompts "
+        "replies runs selectors services sweeps tasks"
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (
@@ -181,7 +182,7 @@ FILES = {
 # along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
-    "nltk", "fastcluster",
+    "nltk", "fastcluster", "openai",
 }  # fmt: skip
 # Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
 # ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
@@ -229,6 +230,9 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/machine_annotators/answerers.py": {
+        "annotation_site.machine_annotators.endpoint.EndpointAnswerer": "light: in a worker",
     },
     "annotation_site/proxies/runs.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",
@@ -524,7 +528,7 @@ def test_the_web_process_loads_neither_torch_nor_pandas():
         "import sys, django; django.setup();"
         "from django.urls import get_resolver; get_resolver().url_patterns;"
         "from annotation_site.wsgi import application;"
-        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk'};"
+        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk', 'openai'};"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}

@@ -10,7 +10,7 @@ from annotation_site.annotation.lists.entries import entries_of_lists
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Vector
 from annotation_site.errors import Invalid
-from annotation_site.machine_annotators.answerers import most_tokens_of
+from annotation_site.machine_annotators.asking import most_tokens_of
 from annotation_site.machine_annotators.limits import MILLIONTH
 from annotation_site.machine_annotators.messages import asked_again, list_messages
 from annotation_site.machine_annotators.prompts import guidelines_current, prompt_current

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import Measurement
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.public.models import Publication
@@ -140,6 +141,7 @@ def _waiting() -> dict[str, int]:
         "measurements": Measurement.objects.filter(state=Measurement.State.QUEUED).count(),
         "traces": Trace.waiting().count(),
         "proxies": ProxyRun.waiting().count(),
+        "machine_runs": MachineRun.waiting().count(),
         "layers": ExtractionLayer.objects.filter(
             state=ExtractionLayer.State.WAITING, extraction__state=Extraction.State.LAYERS
         ).count(),

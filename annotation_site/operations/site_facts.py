@@ -12,8 +12,10 @@ from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from annotation_site.accounts.models import AuditEntry, Invitation
-from annotation_site.annotation.models import TakenTime, WorkedDay
+from annotation_site.annotation.models import Study, TakenTime, WorkedDay
 from annotation_site.corpus.models import Extraction
+from annotation_site.machine_annotators.models import UNFINISHED as UNANNOTATED
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
@@ -44,12 +46,13 @@ class People:
 
 
 def results_at_work() -> list[ClaimedWork]:
-    """Unfinished work besides extractions, that which is being done first; seven queries."""
+    """Unfinished work besides extractions, that which is being done first; eight queries."""
     which = {"state__in": ("due", "running")}
     found: list[ClaimedWork] = [
         *_light(Measurement.objects.filter(state__in=UNMEASURED)).order_by("pk")[:100],
         *Trace.objects.filter(state__in=UNTRACED).select_related("model").order_by("pk")[:100],
         *_with_model(ProxyRun.objects.filter(state__in=UNKNOWN)).order_by("pk")[:100],
+        *_of_study(MachineRun.objects.filter(state__in=UNANNOTATED)).order_by("pk")[:100],
         *Snapshot.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
@@ -59,7 +62,7 @@ def results_at_work() -> list[ClaimedWork]:
 
 
 def failures(now: datetime) -> list[ClaimedWork]:
-    """Work that failed lately and was not tried again, the newest first; six queries."""
+    """Work that failed lately and was not tried again, the newest first; seven queries."""
     since = now - FAILED_SINCE
     extractions = Extraction.objects.filter(
         state=Extraction.State.FAILED, finished_at__gte=since
@@ -83,8 +86,10 @@ def failures(now: datetime) -> list[ClaimedWork]:
         state=Publication.State.FAILED, finished_at__gte=since
     ).select_related("study")
     proxies = ProxyRun.objects.filter(state=ProxyRun.State.FAILED, finished_at__gte=since)
+    machines = MachineRun.objects.filter(state=MachineRun.State.FAILED, finished_at__gte=since)
     rows: list[Any] = [
-        *extractions, *_light(failed), *_with_model(proxies), *snapshots, *exports, *pages,
+        *extractions, *_light(failed), *_with_model(proxies), *_of_study(machines), *snapshots,
+        *exports, *pages,
     ]  # fmt: skip
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows
@@ -93,6 +98,11 @@ def failures(now: datetime) -> list[ClaimedWork]:
 def _light(rows: QuerySet[Measurement]) -> QuerySet[Measurement]:
     """Measurements without what they gave."""
     return rows.defer("manifest", "environment", "words", "about")
+
+
+def _of_study(rows: QuerySet[MachineRun]) -> QuerySet[MachineRun]:
+    """Language models' runs with their studies, none of a study that is being deleted."""
+    return rows.exclude(study__state=Study.State.DELETING).select_related("study")
 
 
 def _with_model(rows: QuerySet[ProxyRun]) -> QuerySet[ProxyRun]:

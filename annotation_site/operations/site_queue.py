@@ -12,6 +12,7 @@ from annotation_site.corpus.health import Health, WorkerHealth
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.corpus.time_left import TimeLeft
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import Measurement
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.public.models import Publication
@@ -71,7 +72,7 @@ def _queued_extraction(one: TimeLeft) -> Queued:
 def _queued(row: Any) -> Queued:
     at_work = row.state == "running"
     done, total = getattr(row, "step_done", None), getattr(row, "step_total", None)
-    if isinstance(row, ExportJob | ProxyRun):
+    if isinstance(row, ExportJob | ProxyRun | MachineRun):
         done, total = row.done, row.total
     return Queued(
         title=title_of(row),
@@ -94,6 +95,8 @@ def title_of(row: Any) -> str:
             "proxy": row.proxy, "model": row.extraction.model,
         }  # fmt: skip
     study = {"study": str(row.study)}
+    if isinstance(row, MachineRun):
+        return gettext("Annotation of “%(study)s” by %(model)s") % {"model": row.model, **study}
     if isinstance(row, Snapshot):
         return gettext("Results of “%(study)s”") % study
     if isinstance(row, StudyDeletion):
@@ -113,6 +116,8 @@ def address_of(row: Any) -> str:
         return reverse("traces:trace", args=[row.public_id])
     if isinstance(row, ProxyRun):  # several studies may use it
         return reverse("corpus:extraction", args=[row.extraction.public_id])
+    if isinstance(row, MachineRun):
+        return reverse("machine_annotators:listed", args=[row.study.slug])
     if isinstance(row, StudyDeletion):
         return ""  # nobody can see the study any more
     if isinstance(row, Publication):

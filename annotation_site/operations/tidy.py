@@ -29,6 +29,7 @@ from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
 from annotation_site.database_pages import log_empty
+from annotation_site.machine_annotators.models import MachineExchange
 from annotation_site.measurements.files import stray_folders
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement, MeasurementLine
@@ -139,6 +140,15 @@ def notices(dry_run: bool) -> list[str]:
     return _rows("notices", notices_over(before, MOST_NOTICES), dry_run)
 
 
+def machine_exchanges(dry_run: bool) -> list[str]:
+    """Remove requests to language models and their replies past LLM_KEEP_DAYS; the annotations that
+    were read from them stay.
+    """
+    before = timezone.now() - timedelta(days=settings.LLM_KEEP_DAYS)
+    over = MachineExchange.objects.filter(sent_at__lt=before)
+    return _rows("requests to language models", over, dry_run)
+
+
 def request_keys(dry_run: bool) -> list[str]:
     """Remove responses kept for an Idempotency-Key, after a day."""
     over = RequestKey.objects.filter(created_at__lt=timezone.now() - KEPT)
@@ -215,6 +225,7 @@ RULES: dict[str, Callable[[bool], list[str]]] = {
     "measurement folders": measurement_folders,
     "log lines": log_lines,
     "notices": notices,
+    "machine exchanges": machine_exchanges,
     "request keys": request_keys,
     "api tokens": api_tokens,
     "invitations": invitations,

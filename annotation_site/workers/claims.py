@@ -292,6 +292,11 @@ def has_work(queue: str) -> bool:
     return any(kind.being_done().filter(worker=mine).exists() for kind in _kinds(queue))
 
 
+def is_waited_for(queue: str) -> bool:
+    """Whether a row of a queue waits, so that work that takes hours gives its place back."""
+    return any(kind.waiting().exists() for kind in _kinds(queue))
+
+
 def next_of(kind: type[ClaimedWork]) -> list[int]:
     """The keys of the rows of a kind whose turn it is, for a process that has a place free.
 

@@ -23,6 +23,8 @@ WAKING = (
     "measurements.services",
     "traces.services",
     "proxies.services",
+    "machine_annotators.services",
+    "machine_annotators.exchanges",
     "results.snapshots.services",
     "results.files.jobs",
     "public.services",

@@ -34,6 +34,8 @@ from annotation_site.corpus.models import (
     Vector,
     VectorSet,
 )
+from annotation_site.machine_annotators.models import MachineRun
+from annotation_site.machine_annotators.selectors import rules_of
 from annotation_site.measurements.files import ReadFile, files_store
 from annotation_site.measurements.models import Measurement
 from annotation_site.measurements.options import options_checked
@@ -187,6 +189,27 @@ def make_proxy_run(study: Study, **changes: Any) -> ProxyRun:
             "proxy": "machine-affixes",
             "min_tokens": study.min_tokens,
             "state": ProxyRun.State.READY,
+            "requested_by": researcher_of(study),
+            **changes,
+        }
+    )
+
+
+def make_machine_run(study: Study, **changes: Any) -> MachineRun:
+    """A ready run of a language model, requested by the study's researcher, without annotations."""
+    number = MachineRun.objects.filter(study=study).count() + 1
+    return MachineRun.objects.create(
+        **{
+            "study": study,
+            "name": "machine-tiny" if number == 1 else f"machine-tiny-{number}",
+            "model": "acme/tiny",
+            "prompt_version": 0,
+            "guidelines_version": 1,
+            "rules": rules_of(study),
+            "most_reply_tokens": 500,
+            "most_requests": 1_000,
+            "most_tokens": 1_000_000,
+            "state": MachineRun.State.READY,
             "requested_by": researcher_of(study),
             **changes,
         }

@@ -19,6 +19,12 @@ from annotation_site.annotation.models import (
     Study,
 )
 from annotation_site.errors import Invalid
+from annotation_site.machine_annotators.models import UNFINISHED as UNANNOTATED
+from annotation_site.machine_annotators.models import (
+    MachineAnnotation,
+    MachineExchange,
+    MachineRun,
+)
 from annotation_site.notices.models import Notice
 from annotation_site.results.figures.files import figures_remove
 from annotation_site.results.files.jobs import CONTENTS, file_path
@@ -76,6 +82,9 @@ def study_delete(*, study: Study, by: User) -> None:
                 )
             )
         kind.waiting().filter(study=study).delete()
+    MachineRun.objects.filter(study=study, state__in=UNANNOTATED).update(
+        state=MachineRun.State.CANCELLED, claim=None
+    )
     Invitation.objects.filter(study=study).delete()
     Notice.objects.filter(study=study).delete()
     study.state = Study.State.DELETING
@@ -97,7 +106,9 @@ def study_delete_run(*, deletion_id: int) -> None:
         _files_remove(deletion.study)
         # Assignments take patterns, revisions and hours along.
         _delete_in_chunks(deletion, Assignment.objects.filter(item__study=deletion.study))
-        for kind in (Item, Snapshot, ExportJob):
+        for part in (MachineExchange, MachineAnnotation):
+            _delete_in_chunks(deletion, part._default_manager.filter(run__study=deletion.study))
+        for kind in (MachineRun, Item, Snapshot, ExportJob):
             _delete_in_chunks(deletion, kind._default_manager.filter(study=deletion.study))
         with transaction.atomic():
             report(deletion)

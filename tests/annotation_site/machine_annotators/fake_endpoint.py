@@ -284,6 +284,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         endpoint = self.server.endpoint
+        if endpoint.ending.is_set():  # a connection that was kept open
+            return self._hang_up()
         seen = endpoint.saw(self.path, dict(self.headers), raw)
         with suppress(OSError):
             self._behave(seen, endpoint)

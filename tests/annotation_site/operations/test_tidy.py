@@ -22,6 +22,7 @@ from annotation_site.annotation.crowd.joining import participation_start
 from annotation_site.annotation.models import CrowdParticipant, Revision, Study
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, LogLine
+from annotation_site.machine_annotators.models import MachineExchange
 from annotation_site.notices.models import Notice
 from annotation_site.operations import tidy
 from annotation_site.results.files.jobs import export_request, export_run
@@ -32,6 +33,7 @@ from tests.annotation_site.factories import (
     log_in,
     make_extraction,
     make_invitation,
+    make_machine_run,
     make_study,
     submit,
 )
@@ -119,6 +121,14 @@ def things(folders, settings):
     for key in ("old", "new"):
         RequestKey.objects.create(user=user, key=key, digest="")
     RequestKey.objects.filter(key="old").update(created_at=past)
+    run = make_machine_run(study)
+    for vector, age in zip(
+        study.items.values_list("vector", flat=True), (past, timezone.now()), strict=False
+    ):
+        asked = MachineExchange.objects.create(
+            run=run, vector_id=vector, number=1, messages=[], input_tokens=1, output_tokens=1
+        )
+        MachineExchange.objects.filter(pk=asked.pk).update(sent_at=age)
     for name in ("old", "new"):
         token_create(user=user, name=name, scopes=["read"], days=1)
     user.auth_token_set.filter(name="old").update(expiry=past)
@@ -160,6 +170,7 @@ def state():
         "tokens": sorted(User.objects.values_list("auth_token_set__name", flat=True), key=str),
         "invitations": Invitation.objects.count(),
         "notices": Notice.objects.count(),
+        "exchanges": MachineExchange.objects.count(),
         "sessions": (Session.objects.count(), UserSession.objects.count()),
         "counters": sorted(counters & {"is-over", "still-counts"}),
         "participants": sorted(CrowdParticipant.objects.values_list("outside_id", flat=True)),
@@ -190,6 +201,7 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
         "tokens": [*[None] * (User.objects.count() - 1), "new"],
         "invitations": 1,
         "notices": 1,
+        "exchanges": 1,
         "sessions": (1, 1),
         "counters": ["still-counts"],
         "participants": ["", "new"],

@@ -1,0 +1,395 @@
+"""A run: each list once, malformed replies, silence, limits, lost claims, places given back."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from annotation_site.annotation.models import Item
+from annotation_site.annotation.studies.rules import study_extend
+from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.machine_annotators import runs, services
+from annotation_site.machine_annotators.answerers import NoReply
+from annotation_site.machine_annotators.models import (
+    MachineAnnotation,
+    MachineExchange,
+    MachineRun,
+    MachineSpending,
+)
+from annotation_site.machine_annotators.sweeps import machine_runs_sweep
+from annotation_site.machine_annotators.tasks import machine_run_work
+from annotation_site.results.snapshots.versions import data_version
+from annotation_site.workers.models import Worker
+from tests.annotation_site.factories import make_extraction, make_study, researcher_of
+from tests.annotation_site.machine_annotators.made import (
+    FOUND,
+    MODEL,
+    NONE,
+    Answering,
+    reply,
+    request_run,
+    set_up,
+    work,
+)
+
+pytestmark = pytest.mark.django_db
+State = MachineRun.State
+
+
+@pytest.fixture(autouse=True)
+def _model(settings):
+    set_up(settings)
+
+
+@pytest.fixture
+def study():
+    return make_study(extraction=make_extraction(per_layer=4), lists_per_layer=2)  # 12 lists
+
+
+def lists_of(study):
+    return set(study.items.filter(use=Item.Use.STUDY).values_list("vector", flat=True))
+
+
+def annotated(run):
+    return sorted(run.annotations.values_list("vector", flat=True))
+
+
+def test_each_list_is_asked_about_once_and_tables_change(study, monkeypatch):
+    run = request_run(study)
+    before = data_version(study.pk)
+    model = work(run, monkeypatch, lambda request, n: FOUND if n % 2 else NONE)
+    assert run.state == State.READY
+    assert annotated(run) == sorted(lists_of(study))
+    assert (run.done, run.failed, run.total, run.percent) == (12, 0, 12, 100)
+    assert len(model.requests) == run.requests == run.exchanges.count() == 12
+    assert (run.input_tokens, run.output_tokens) == (12 * 100, 12 * 10)
+    assert run.cost == 12 * (Decimal(100) + 4 * 10) / 1_000_000
+    assert run.model_version == "v1"
+    assert not run.versions_differ
+    assert model.closed == 1
+    study.refresh_from_db()
+    assert data_version(study.pk) != before
+    kept = run.annotations.exclude(annotation__patterns=[]).first().annotation
+    assert kept == {
+        "patterns": [
+            {
+                "number": 1,
+                "description": "a pattern",
+                "category": "semantic",
+                "stopwords": None,
+                "ranks": [1, 2, 3, 5],
+            }
+        ],
+        "no_pattern": False,
+        "comment": "",
+    }
+    exchange = run.exchanges.first()
+    assert exchange.state == MachineExchange.State.REPLIED
+    assert exchange.messages in [request.messages for request in model.requests]
+    assert exchange.reply in (FOUND, NONE)
+    (spent,) = MachineSpending.objects.all()
+    assert (spent.cost, spent.currency) == (run.cost, "USD")
+
+
+def test_the_order_of_lists_tells_nothing_and_is_the_runs_own(study, monkeypatch):
+    orders = []
+    for _ in range(2):
+        run = request_run(study)
+        work(run, monkeypatch, lambda request, n: NONE)
+        orders.append(list(run.exchanges.values_list("vector", flat=True)))
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) not in orders
+
+
+def test_a_request_holds_nothing_of_the_list_but_entries_and_glosses(study, monkeypatch):
+    run = request_run(study)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    vector = Vector.objects.get(pk=run.exchanges.first().vector_id)
+    sent = str(run.exchanges.first().messages)
+    assert all(f"word{i}" in sent and f"the meaning of {i}" in sent for i in vector.token_ids)
+    said = str([request.messages for request in model.requests])
+    for hidden in ("secret context", "update", "random", vector.extraction.model.name, "layer"):
+        assert hidden not in said
+    assert {(r.temperature, r.seed, r.max_tokens) for r in model.requests} == {(0.0, 0, 500)}
+
+
+def test_a_malformed_reply_is_asked_again_once_with_the_reason(study, monkeypatch):
+    run = request_run(study)
+    first = []
+
+    def say(request, n):
+        if len(request.messages) == 2:  # the first time
+            first.append(request.messages[-1]["content"])
+            return "I see animals." if len(first) <= 2 else NONE
+        return NONE if request.messages[1]["content"] == first[0] else "Still animals."
+
+    model = work(run, monkeypatch, say)
+    assert run.state == State.READY
+    assert (run.done, run.failed, run.requests) == (12, 1, 14)
+    again = [request.messages for request in model.requests if len(request.messages) > 2]
+    assert [one["role"] for one in again[0]] == ["system", "user", "assistant", "user"]
+    assert again[0][2]["content"] == "I see animals."
+    assert "It is not one JSON object" in again[0][3]["content"]
+    failed = run.annotations.get(annotation__isnull=True)
+    assert failed.failure.startswith("It is not one JSON object: it begins with 'Still animals.'")
+    states = run.exchanges.filter(vector=failed.vector_id).values_list("number", "state", "reply")
+    assert list(states) == [(1, "malformed", "I see animals."), (2, "malformed", "Still animals.")]
+    assert MachineAnnotation.objects.filter(run=run, annotation__isnull=True).count() == 1
+
+
+def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
+    run = request_run(study)
+    silent = set()
+
+    def say(request, n):
+        asked = request.messages[1]["content"]
+        if not silent:
+            silent.add(asked)
+        return NoReply("The endpoint is busy.") if asked in silent else NONE
+
+    model = work(run, monkeypatch, say)
+    assert run.state == State.READY
+    assert (run.done, run.failed, run.requests) == (12, 1, 11 + runs.MOST_ASKED)
+    assert run.annotations.get(annotation__isnull=True).failure == "The endpoint is busy."
+    asked = [request.messages[1]["content"] for request in model.requests]
+    assert [asked.count(one) for one in silent] == [4]
+    # Their upper bounds stay, since nobody knows whether they were worked at.
+    assert run.output_tokens == 11 * 10 + 4 * 500
+
+
+def test_silence_over_several_lists_fails_the_run_which_continues_later(study, monkeypatch):
+    run = request_run(study)
+    model = work(run, monkeypatch, lambda request, n: NoReply("Connection refused."))
+    assert run.state == State.FAILED
+    assert runs.MOST_SILENT <= len(model.requests) < runs.MOST_SILENT + model.at_once
+    assert "Connection refused." in run.error
+    assert "Continue the run" in run.error
+    assert run.annotations.count() == 0
+    run = services.run_continue(run=run, by=researcher_of(study))
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.failed) == (State.READY, 0)
+    assert annotated(run) == sorted(lists_of(study))
+
+
+def test_a_refusal_for_good_ends_the_run_at_once(study, monkeypatch):
+    run = request_run(study)
+    said = NoReply("The endpoint refuses the key. Set another.", is_final=True)
+    model = work(run, monkeypatch, lambda request, n: said)
+    assert (run.state, run.error) == (State.FAILED, "The endpoint refuses the key. Set another.")
+    assert len(model.requests) == model.at_once
+    assert run.annotations.count() == 0
+
+
+def test_a_model_that_cannot_be_opened_fails_the_run(study, monkeypatch):
+    run = request_run(study)
+
+    def refuse():
+        raise NoReply("The package openai is missing.", is_final=True)
+
+    monkeypatch.setattr(runs, "answerer_open", refuse)
+    machine_run_work(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (State.FAILED, "The package openai is missing.")
+
+
+def test_a_worker_with_another_model_asks_nothing(study, monkeypatch, settings):
+    run = request_run(study)
+    settings.LLM_MODEL = "another"
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert run.state == State.FAILED
+    assert MODEL in run.error
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"most_requests": 5}, "limit of 5 requests"),
+        ({"most_tokens": 9_000}, "limit of 9,000 tokens"),
+        ({"most_cost": Decimal("0.01")}, "cost limit of 0.01 USD"),
+    ],
+)
+def test_a_run_stops_before_the_request_that_could_exceed_a_limit(study, monkeypatch, limit, words):
+    run = request_run(study, **limit)
+
+    def spend(request, n):  # as much as it may
+        return reply(NONE, input_tokens=None, output_tokens=500)
+
+    model = work(run, monkeypatch, spend)
+    assert run.state == State.STOPPED
+    assert words in run.error
+    assert "higher limit" in run.error
+    assert 0 < len(model.requests) == run.requests < 12
+    assert run.requests <= run.most_requests
+    assert run.input_tokens + run.output_tokens <= run.most_tokens
+    assert run.cost <= run.most_cost
+    higher = {"most_requests": 1_000, "most_tokens": 10**8, "most_cost": Decimal(10)}
+    run = services.run_continue(run=run, by=researcher_of(study), **higher)
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert run.state == State.READY
+    assert annotated(run) == sorted(lists_of(study))
+
+
+def test_a_reply_that_costs_more_than_asked_is_counted_as_said_and_stops_the_run(
+    study, monkeypatch
+):
+    run = request_run(study, most_tokens=50_000)
+    model = work(run, monkeypatch, lambda request, n: reply(NONE, output_tokens=10**12))
+    assert run.state == State.STOPPED
+    assert run.output_tokens >= 2**31 - 1
+    assert len(model.requests) == model.at_once  # those that were under way
+    assert run.cost == sum(run.exchanges.values_list("cost", flat=True))
+
+
+def test_what_an_endpoint_does_not_say_stays_at_its_bound(study, monkeypatch):
+    run = request_run(study)
+    work(
+        run,
+        monkeypatch,
+        lambda request, n: reply(NONE, input_tokens=None, output_tokens=None),
+    )
+    assert run.output_tokens == 12 * 500
+    assert run.input_tokens > 12 * 500
+
+
+def test_another_version_of_the_model_is_noted(study, monkeypatch):
+    run = request_run(study)
+    work(run, monkeypatch, lambda request, n: reply(NONE, model_version=f"v{min(n, 2)}"))
+    assert (run.model_version, run.versions_differ) == ("v1", True)
+    assert set(run.exchanges.values_list("model_version", flat=True)) == {"v1", "v2"}
+
+
+def test_texts_that_no_database_holds_are_kept_without_those_signs(study, monkeypatch):
+    run = request_run(study)
+    work(
+        run,
+        monkeypatch,
+        lambda request, n: reply("\0\ud800" * 100_000 if n % 2 else NONE, model_version="\0v"),
+    )
+    assert run.state == State.READY
+    assert run.exchanges.filter(state="malformed").exists()
+    assert "\0" not in "".join(run.exchanges.values_list("reply", flat=True))
+
+
+def test_a_message_that_comes_twice_asks_once(study, monkeypatch):
+    run = request_run(study)
+    model = Answering(lambda request, n: NONE)
+
+    def say(request, n):
+        machine_run_work(run.pk)  # the same message, while the run is at work
+        return NONE
+
+    model.say = say
+    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    machine_run_work(run.pk)
+    machine_run_work(run.pk)  # and after it
+    run.refresh_from_db()
+    assert (run.state, len(model.requests), run.requests) == (State.READY, 12, 12)
+
+
+def test_a_cancelled_run_writes_nothing_more_and_continues(study, monkeypatch):
+    run = request_run(study)
+    by = researcher_of(study)
+
+    def say(request, n):
+        if n == 5:
+            services.run_cancel(run=run, by=by)
+        return NONE
+
+    model = work(run, monkeypatch, say)
+    assert run.state == State.CANCELLED
+    assert run.annotations.count() == run.done == 4
+    assert (run.requests, len(model.requests)) == (6, 5)  # a round of three was counted
+    work(services.run_continue(run=run, by=by), monkeypatch, lambda request, n: NONE)
+    run.refresh_from_db()
+    assert (run.state, run.done, run.requests) == (State.READY, 12, 6 + 8)
+    assert annotated(run) == sorted(lists_of(study))
+
+
+def test_a_run_whose_worker_died_waits_again_and_its_requests_stay_counted(study, monkeypatch):
+    run = request_run(study)
+
+    def die(request, n):
+        if n == 5:
+            raise SystemExit
+        return NONE
+
+    with pytest.raises(SystemExit):
+        work(run, monkeypatch, die)
+    MachineRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    machine_runs_sweep()
+    run.refresh_from_db()
+    assert (run.state, run.requests, run.done) == (State.QUEUED, 6, 4)
+    assert run.exchanges.filter(state="sent").count() == 2
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.requests) == (State.READY, 6 + 8)
+    assert annotated(run) == sorted(lists_of(study))
+    assert set(run.exchanges.filter(number=2).values_list("state", flat=True)) == {"replied"}
+
+
+def test_a_worker_that_dies_again_and_again_without_a_reply_fails_the_run(study, monkeypatch):
+    run = request_run(study)
+
+    def die(request, n):
+        raise SystemExit
+
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            work(run, monkeypatch, die)
+        MachineRun.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+        machine_runs_sweep()
+    run.refresh_from_db()
+    assert run.state == State.FAILED
+
+
+def test_a_long_run_gives_its_place_to_what_waits(study, monkeypatch, messages):
+    monkeypatch.setattr(runs, "PLACE_SECONDS", -1)
+    first, second = request_run(study), request_run(study)
+    work(first, monkeypatch, lambda request, n: NONE)
+    assert (first.state, first.done, first.attempts) == (State.QUEUED, 3, 0)
+    assert first.queued_at > second.queued_at
+    second.refresh_from_db()
+    MachineRun.objects.filter(pk=second.pk).update(state=State.CANCELLED)
+    work(first, monkeypatch, lambda request, n: NONE)
+    assert (first.state, first.done) == (State.READY, 12)
+
+
+def test_a_worker_does_one_thing_of_the_queue_at_a_time(study, monkeypatch):
+    run = request_run(study)
+    from annotation_site.workers.identity import this_worker
+
+    Worker.objects.create(name=this_worker(), seen_at=timezone.now())
+    make_extraction()
+    Extraction.objects.filter(pk=Extraction.objects.last().pk).update(
+        state=Extraction.State.RUNNING, worker=this_worker()
+    )
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, model.requests) == (State.QUEUED, [])
+
+
+def test_lists_that_a_study_draws_later_are_annotated_when_the_run_continues(study, monkeypatch):
+    run, by = request_run(study), researcher_of(study)
+    work(run, monkeypatch, lambda request, n: NONE)
+    study_extend(study=study, lists_per_layer=3)
+    before = data_version(study.pk)
+    run = services.run_continue(run=run, by=by)
+    study.refresh_from_db()
+    assert data_version(study.pk) != before  # tables use ready runs
+    assert (run.state, run.done, run.total) == (State.QUEUED, 12, 18)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.total, len(model.requests)) == (State.READY, 18, 6)
+    assert annotated(run) == sorted(lists_of(study))
+
+
+def test_exchanges_that_are_gone_change_nothing_in_a_run(study, monkeypatch):
+    run = request_run(study)
+
+    def say(request, n):
+        run.exchanges.all().delete()
+        return "malformed" if n == 1 else NONE
+
+    work(run, monkeypatch, say)
+    assert run.state == State.READY
+    assert annotated(run) == sorted(lists_of(study))
