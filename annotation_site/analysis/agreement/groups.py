@@ -1,7 +1,7 @@
 """Statistics of every measure of agreement, and the groups of lists of a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -59,6 +59,8 @@ class Agreement:
         Columns of `lists` within whose values lists are resampled.
     unit
         A column of `lists`: those with the same value are drawn together.
+    counted
+        A column of `lists`: those with the same value are one list in a table's counts.
     seed
         Of the shuffles behind `chance`.
     of_lists
@@ -70,6 +72,7 @@ class Agreement:
     measures: Mapping[str, Measure]
     strata: tuple[str, ...] = STRATA
     unit: str = "list_id"
+    counted: str = "list_id"
     seed: int = SEED
     of_lists: Self | None = None
 
@@ -127,6 +130,39 @@ class Agreement:
         """The agreement of every two people, with the columns ``first`` and ``second``."""
         pairs = {category: answers.by_pair() for category, answers in self.annotations.items()}
         return Agreement(pairs, self.measures, seed=self.seed, of_lists=self)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AgreementOfLists(Agreement):
+    """The agreement of some of the lists of `whole`, whose statistics it uses."""
+
+    whole: Agreement
+    rows: Integers
+
+    @classmethod
+    def taking(cls, whole: Agreement, rows: Integers) -> "AgreementOfLists":
+        """The lists in these rows of `Agreement.lists`; not by category."""
+        every = whole.annotations[None]
+        part = replace(every, lists=every.lists.iloc[rows].reset_index(drop=True))
+        return cls({None: part}, whole.measures, seed=whole.seed, whole=whole, rows=rows)
+
+    @cached_property
+    def statistics(self) -> dict[Cell, Statistics]:
+        """Those of the whole, of these lists alone."""
+        return self._taken(self.whole.statistics)
+
+    @cached_property
+    def shuffled(self) -> dict[str | None, Shuffled]:
+        """The shuffled annotations of the whole."""
+        return {None: self.whole.shuffled[None]}
+
+    @cached_property
+    def chance(self) -> dict[Cell, Statistics]:
+        """Those of the whole, of these lists alone."""
+        return self._taken(self.whole.chance)
+
+    def _taken(self, found: Mapping[Cell, Statistics]) -> dict[Cell, Statistics]:
+        return {cell: one.taking(self.rows) for cell, one in found.items() if cell[0] is None}
 
 
 def measure_agreement(

@@ -1,6 +1,6 @@
 """Agreement per list: patterns side by side, disagreement ranking, test and retest."""
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +10,22 @@ import pandas as pd
 from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.couples import beside, couples
 from annotation_site.analysis.agreement.encoding import encode
+from annotation_site.analysis.agreement.groups import AgreementOfLists
+from annotation_site.analysis.agreement.measure import Measure
 from annotation_site.analysis.agreement.registry import AGREEMENT_MEASURES
-from annotation_site.analysis.agreement.tables import Agreement, agreement_tables
+from annotation_site.analysis.agreement.tables import COLUMNS, Agreement, agreement_tables
 from annotation_site.analysis.annotation_frames import AnnotationFrames
 from annotation_site.analysis.intervals import SEED
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 
 RANKED_BY = ("mean_matched_jaccard", "pattern_f1", "percent_agreement_concept")
 """What the list people disagree on most has least of; the first that differs decides."""
+
+FEWEST = 30
+"""Lists that people and a machine annotator must have annotated for their agreement to be shown."""
+
+PEOPLE, PEOPLE_AND_MACHINE = "people", "people and machine"
+REPLIES_FAILED = "the machine's replies failed"
 
 _FIRST, _SECOND = "first", "second"
 _ROUNDING = 1e-12
@@ -185,37 +193,107 @@ def retest_table(
 
 def machine_table(
     agreement: Agreement,
-    program: Agreement,
+    machine: Agreement,
     *,
-    apart: Collection[str] = (),
+    failures: Collection[Hashable] = (),
+    known: MutableMapping[bytes, pd.DataFrame] | None = None,
     resamples: int = 0,
     seed: int = SEED,
     populations: Populations = NOTHING_KNOWN,
 ) -> pd.DataFrame:
-    """Agreement of people with a machine annotator, list by list.
+    """Agreement of people with each other, and with a machine annotator, on the same lists.
+
+    The lists are those that the machine and two people or more annotated; where no list has two
+    people, those that the machine and a person annotated.
 
     Parameters
     ----------
     agreement
-        Of people's answers that count.
-    program
-        Of one answer to each list.
-    apart
-        Who is no person, though among the people.
+        Of people's annotations that count.
+    machine
+        Of the machine annotator's, at most one of each list.
+    failures
+        Ids of lists that have no annotation because the machine's replies failed.
+    known
+        Tables of people alone by their lists, for machines of the same lists; this adds its own.
     resamples, seed, populations
-        As for `retest_table`.
+        As for `agreement_tables`. Both halves have the same draws; a list is drawn with all of its
+        annotations.
 
     Returns
     -------
     DataFrame
-        As `agreement_table`; ``lists`` counts people's answers.
+        As `agreement_table`, with the column ``between`` ("people", then "people and machine").
+        ``lists_total`` has the lists whose replies failed too, and ``left_out`` their number;
+        ``annotations`` are people's. Without a value for fewer than `FEWEST` lists.
     """
-    first, second = agreement.annotations[None], program.annotations[None]
-    found = couples(first, second)
-    chosen = found[~found["annotator"].isin(list(apart))]
-    both = Agreement({None: beside(first, second, chosen)}, agreement.measures, seed=agreement.seed)
+    lists = agreement.lists
+    people = lists["annotations"].to_numpy()
+    needed = 2 if (people > 1).any() else 1
+    said = lists["list_id"].isin(machine.annotations[None].annotations["list_id"]).to_numpy()
+    failed = lists["list_id"].isin(list(failures)).to_numpy() & ~said & (people >= needed)
+    rows = np.flatnonzero(said & (people >= needed))
     options: dict[str, Any] = {"resamples": resamples, "seed": seed, "populations": populations}
+    if len(rows) < FEWEST:
+        options["resamples"] = 0
+    known = {} if known is None else known
+    if (key := rows.tobytes()) not in known:
+        alone = AgreementOfLists.taking(agreement, rows)
+        known[key] = agreement_tables(alone, by=[()], **options)[0]
+    with_machine = machine_pairs_table(agreement, machine, lists["list_id"].iloc[rows], **options)
+    parts = []
+    for between, part in ((PEOPLE, known[key]), (PEOPLE_AND_MACHINE, with_machine)):
+        part = _with_failures(part, int(failed.sum()))
+        # Where no list has two people, that is the reason of their half.
+        if len(rows) < FEWEST and (needed == 2 or between == PEOPLE_AND_MACHINE):
+            part = _refused(part, agreement.measures, _too_few(len(rows), needed))
+        parts.append(part.assign(between=between)[["between", *COLUMNS]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def machine_pairs_table(
+    agreement: Agreement, machine: Agreement, list_ids: Collection[Hashable], **options: Any
+) -> pd.DataFrame:
+    """Agreement of people with a machine annotator on some lists, each person's annotation beside
+    the machine's.
+
+    `options` are those of `agreement_tables`. ``lists`` counts each list once, and ``annotations``
+    people's alone.
+    """
+    first, second = agreement.annotations[None], machine.annotations[None]
+    found = couples(first, second)
+    chosen = beside(first, second, found[found["answered"].isin(list_ids)])
+    both = Agreement({None: chosen}, agreement.measures, counted="answered", seed=agreement.seed)
     return _everybody(both, options)
+
+
+def _with_failures(part: pd.DataFrame, failed: int) -> pd.DataFrame:
+    """The table with the lists whose replies failed among those that are left out."""
+    if not failed:
+        return part
+    said = f"{failed} of the lists: {REPLIES_FAILED}"
+    left_out = [f"{said}; {others}" if others else said for others in part["left_out"]]
+    return part.assign(lists_total=part["lists_total"] + failed, left_out=left_out)
+
+
+def _too_few(lists: int, needed: int) -> str:
+    """The sentence that so many lists give no value."""
+    of = "two people" if needed == 2 else "a person"
+    if not lists:
+        said = "no list has"
+    else:
+        said = "only 1 list has" if lists == 1 else f"only {lists} lists have"
+    return (
+        f"undefined, because {said} annotations of {of} and of this machine annotator; at least "
+        f"{FEWEST} are needed."
+    )
+
+
+def _refused(part: pd.DataFrame, measures: Mapping[str, Measure], why: str) -> pd.DataFrame:
+    """The table without values; a measure that has none in this study keeps its own reason."""
+    undefined = [measures[name].undefined or why for name in part["measure"]]
+    nothing = dict.fromkeys(("value", "low", "high", "chance"), np.nan)
+    return part.assign(**nothing, shuffles=0, undefined=undefined, warning="")
 
 
 def _everybody(both: Agreement, options: dict[str, Any]) -> pd.DataFrame:

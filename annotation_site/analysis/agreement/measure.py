@@ -1,7 +1,7 @@
 """The definition of a measure of agreement: sums over lists, and the value as their function."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,15 @@ class Statistics:
     left_out: Mapping[tuple[str, str], Floats]
     degenerate: Callable[[Sums], str]
     terms: Terms | None = None
+
+    def taking(self, rows: Integers) -> "Statistics":
+        """The statistics of some lists alone."""
+        return replace(
+            self,
+            parts={name: values[rows] for name, values in self.parts.items()},
+            n=self.n[rows],
+            left_out={what: count[rows] for what, count in self.left_out.items()},
+        )
 
 
 @dataclass(frozen=True)

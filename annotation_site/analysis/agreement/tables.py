@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from annotation_site.analysis.agreement.arrays import Floats
+from annotation_site.analysis.agreement.arrays import Floats, Integers
 from annotation_site.analysis.agreement.groups import (
     Agreement,
     Cell,
@@ -127,7 +127,7 @@ def _rows(
     statistics = agreement.statistics.get((category, name))
     annotated = agreement.lists["annotations"].to_numpy()
     enough = groups @ (annotated > 1).astype(np.float64)
-    total = np.diff(groups.indptr)
+    total = _lists_of(agreement, groups, np.ones(len(annotated), dtype=np.bool_))
     measure = agreement.measures[name]
     missing = {
         "measure": name,
@@ -147,10 +147,13 @@ def _rows(
     chance = _chance(agreement, (category, name), groups)
     n = np.rint(groups @ statistics.n).astype(np.int64)
     enters = statistics.n > 0
-    lists = np.rint(groups @ enters.astype(np.float64)).astype(np.int64)
-    annotations = groups @ np.where(enters, annotated, 0).astype(np.float64)
+    lists = _lists_of(agreement, groups, enters)
+    # Of a list that is a pair of annotations, the second is somebody's own, or a machine's.
+    each = annotated if agreement.counted == "list_id" else np.ones(len(annotated))
+    annotations = groups @ np.where(enters, each, 0).astype(np.float64)
     rows = []
-    for group, left_out in enumerate(_left_out(statistics, groups, total - enough)):
+    few_annotations = np.diff(groups.indptr) - enough
+    for group, left_out in enumerate(_left_out(statistics, groups, few_annotations)):
         value, undefined = values[group], ""
         if enough[group] == 0:
             undefined = "undefined, because no list has answers of two people."
@@ -175,6 +178,16 @@ def _rows(
             }
         )
     return rows
+
+
+def _lists_of(agreement: Agreement, groups: sparse.csr_array, enters: Marks) -> Integers:
+    """How many of the lists that enter each group has, by `Agreement.counted`."""
+    if agreement.counted == "list_id":
+        return np.rint(groups @ enters.astype(np.float64)).astype(np.int64)
+    code, known = pd.factorize(agreement.lists[agreement.counted])
+    shape = len(code), len(known)
+    of_list = sparse.csr_array((np.ones(len(code)), (np.arange(len(code)), code)), shape=shape)
+    return np.diff((groups[:, enters] @ of_list[enters]).indptr).astype(np.int64)
 
 
 def _sums(statistics: Statistics, groups: sparse.csr_array) -> dict[str, Floats]:

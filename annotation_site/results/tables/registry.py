@@ -18,6 +18,13 @@ from annotation_site.analysis.agreement.lists import (
     retest_table,
 )
 from annotation_site.analysis.agreement.tables import COLUMNS
+from annotation_site.analysis.alternative_annotators import (
+    PEOPLE_COLUMNS,
+    TEST_COLUMNS,
+    alternative_annotator_rows,
+    person_rows,
+    table_of,
+)
 from annotation_site.analysis.annotation_frames import KINDS, AnnotationFrames, typed_frame
 from annotation_site.analysis.comparisons import kind_comparison
 from annotation_site.analysis.competence import competence_table
@@ -214,30 +221,60 @@ def side_by_side(request: TableRequest) -> pd.DataFrame:
 
 
 def machine_coverage(request: TableRequest) -> pd.DataFrame:
-    """Coverage of each machine annotator, by model and kind."""
-    columns = ["annotator", "model", "kind", "coverage", "concepts_per_list", "lists"]
+    """Coverage of each machine annotator, by model and kind, over the lists that it annotated.
+
+    `failed` is the number of lists without an annotation because the replies about them failed.
+    """
+    by = ["model", "kind"]
+    columns = ["annotator", *by, "coverage", "concepts_per_list", "lists", "failed"]
     parts = []
     for name, labels in request.of_machines.items():
-        part = coverage_table(labels, by=("model", "kind"), **request.options)
+        part = coverage_table(labels, by=by, **request.options)
+        failed = labels.lists[labels.lists["list_id"].isin(request.failures_of(name))]
+        counts = failed.groupby(by).size().rename("failed").reset_index()
+        part = part.merge(counts, on=by, how="left").fillna({"failed": 0}).astype({"failed": int})
         part.insert(0, "annotator", name)
         parts.append(part[columns])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def machine_agreement(request: TableRequest) -> pd.DataFrame:
-    """Agreement of each machine annotator with people, list by list, all people together."""
+    """Agreement of people with each other and with each machine annotator, on the same lists."""
     parts = []
-    for name, labels in request.of_machines.items():
-        machine = request.agreement_of(labels)
-        # Where machines are counted as people, they are not their own partners.
-        people = request.labels.annotations["annotator"]
-        apart = people[_machines_in(people)].unique().tolist()
-        part = machine_table(request.agreement, machine, apart=apart, **request.draws)
+    known: dict[bytes, pd.DataFrame] = {}
+    for name, machine in request.machine_agreements.items():
+        part = machine_table(
+            request.people_agreement,
+            machine,
+            failures=request.failures_of(name).tolist(),
+            known=known,
+            **request.draws,
+        )
         part.insert(0, "annotator", None)
-        alone = people[~_machines_in(people)].nunique() == 1
+        alone = len(request.people_agreement.annotations[None].people) == 1
         parts.append(_warned(part, alone).assign(annotator=name))
-    columns = ["annotator", *COLUMNS]
+    columns = ["annotator", "between", *COLUMNS]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def alternative_annotators(request: TableRequest) -> pd.DataFrame:
+    """The alternative annotator test of each machine annotator, for several ε."""
+    rows = (
+        row
+        for name, found in request.alternatives.items()
+        for row in alternative_annotator_rows(name, found, crowd=request.crowd)
+    )
+    return table_of(rows, TEST_COLUMNS)
+
+
+def alternative_annotator_people(request: TableRequest) -> pd.DataFrame:
+    """Each person beside each machine annotator, in the alternative annotator test."""
+    rows = (
+        row
+        for name, found in request.alternatives.items()
+        for row in person_rows(name, found, crowd=request.crowd)
+    )
+    return table_of(rows, PEOPLE_COLUMNS)
 
 
 def components(request: TableRequest) -> pd.DataFrame:
@@ -289,6 +326,8 @@ TABLES: Mapping[str, Callable[[TableRequest], pd.DataFrame]] = {
     "reference": reference,
     "machine_coverage": machine_coverage,
     "machine_agreement": machine_agreement,
+    "alternative_annotators": alternative_annotators,
+    "alternative_annotator_people": alternative_annotator_people,
     "people": lambda request: people_table(
         request.labels, request.times, request.pairs, min_tokens=request.min_tokens
     ),

@@ -19,6 +19,7 @@ from annotation_site.analysis.agreement.tables import (
     agreement_tables,
     measure_agreement,
 )
+from annotation_site.analysis.alternative_annotators import Comparisons, compare
 from annotation_site.analysis.annotation_frames import typed_frame
 from annotation_site.analysis.coverage import (
     AnnotationFrames,
@@ -30,7 +31,7 @@ from annotation_site.analysis.coverage import (
 from annotation_site.analysis.estimates.models import VALUE, EstimateInput
 from annotation_site.analysis.estimates.proxies import Proxies
 from annotation_site.analysis.intervals import RESAMPLES, SEED
-from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS, is_machine
 from annotation_site.analysis.means import mean_intervals
 from annotation_site.analysis.missing import MISSING_COLUMNS, skips_by_group
 from annotation_site.analysis.prefix_shares import (
@@ -277,6 +278,15 @@ class TableRequest:
     def agreement(self) -> Agreement:
         return self.agreement_of(self.labels, categories=self.categories)
 
+    @cached_property
+    def people_agreement(self) -> Agreement:
+        """The same without machine annotators, where they are counted as people."""
+        rows = self.labels.annotations
+        machines = [one for one in rows["annotator"].unique() if is_machine(str(one))]
+        if not machines:
+            return self.agreement
+        return self.agreement_of(_of(self.labels, rows[~rows["annotator"].isin(machines)]))
+
     def agreement_of(
         self, labels: AnnotationFrames, *, categories: Sequence[str] = ()
     ) -> Agreement:
@@ -340,6 +350,20 @@ class TableRequest:
         """Ids of the lists about which a machine annotator's replies failed."""
         failures = self.machine_failures
         return failures.loc[failures["annotator"] == machine, "list_id"]
+
+    @cached_property
+    def machine_agreements(self) -> dict[str, Agreement]:
+        """Each machine annotator's annotations, prepared to be compared with people's."""
+        return {name: self.agreement_of(labels) for name, labels in self.of_machines.items()}
+
+    @cached_property
+    def alternatives(self) -> dict[str, Comparisons]:
+        """Each machine annotator beside each person, for the alternative annotator test."""
+        people = self.people_agreement.annotations[None]
+        return {
+            name: compare(people, of_machine.annotations[None], self.failures_of(name).tolist())
+            for name, of_machine in self.machine_agreements.items()
+        }
 
     @cached_property
     def pairs(self) -> pd.DataFrame:

@@ -196,10 +196,16 @@ def test_a_machine_is_compared_with_people_and_stands_in_no_other_table():
     without = request(people)
     for name in ("coverage", "agreement", "people", "agreement_of_pairs"):
         pd.testing.assert_frame_equal(TABLES[name](with_machine), TABLES[name](without))
-    table = TABLES["machine_agreement"](with_machine).set_index("measure")
+    table = TABLES["machine_agreement"](with_machine)
     assert set(table["annotator"]) == {"machine-affixes"}
-    # With ana on 24 of 30 tokens, with ben on 25, with cem, whom it repeats, on all 30.
-    assert table.loc["percent_agreement_concept", "value"] == pytest.approx(79 / 90)
+    assert table["between"].drop_duplicates().tolist() == ["people", "people and machine"]
+    # A, B and D have two people and the machine: far too few for a number.
+    assert set(table["undefined"]) == {
+        "undefined, because only 3 lists have annotations of two people and of this machine "
+        "annotator; at least 30 are needed."
+    }
+    assert table[["value", "low", "high", "chance"]].isna().all(axis=None)
+    assert (table["lists_total"] == 3).all()
     coverage = TABLES["machine_coverage"](with_machine).set_index("kind")
     assert coverage.loc["value", "coverage"] == pytest.approx(0.4)  # A and B, 4 of 10 each
 
@@ -279,17 +285,32 @@ def program_that_answers(lists: pd.DataFrame) -> AnnotationFrames:
     return AnnotationFrames(lists, annotations, members)
 
 
+def half(study: TableRequest, between: str, measure: str = "percent_agreement_concept"):
+    table = TABLES["machine_agreement"](study)
+    return table[table["between"] == between].set_index("measure").loc[measure]
+
+
+def in_lists(labels: AnnotationFrames, ids) -> AnnotationFrames:
+    rows = labels.annotations[labels.annotations["list_id"].isin(list(ids))]
+    inside = labels.members["annotation_id"].isin(rows["annotation_id"])
+    return AnnotationFrames(labels.lists, rows, labels.members[inside])
+
+
 def test_agreement_with_a_machine_has_an_interval_over_lists_with_all_their_answers():
-    people = random_labels(24, 3, share=0.8)
+    people = random_labels(60, 3, share=0.8)
     machine = program_that_answers(people.lists)
     study = TableRequest(people, CATEGORIES, 1, resamples=300, machines=machine)
-    row = TABLES["machine_agreement"](study).set_index("measure").loc["percent_agreement_concept"]
+    row = half(study, "people and machine")
+    of_list = people.annotations["list_id"].value_counts()
+    people = in_lists(people, of_list[of_list > 1].index)
     in_concept = people.members.groupby("annotation_id")["rank"].apply(set)
     five = set(range(1, 6))
     same = [10 - len(in_concept.get(a, set()) ^ five) for a in people.annotations["annotation_id"]]
     of_list = people.annotations.assign(same=same, labels=10).groupby("list_id")
     sums = of_list[["same", "labels"]].sum()
     assert row["value"] == pytest.approx(sums["same"].sum() / sums["labels"].sum())
+    assert (row["lists"], row["lists_total"]) == (len(sums), len(sums))
+    assert row["annotations"] == len(people.annotations)
     # The same draws, of lists within kind and layer, added up by hand.
     lists = people.lists[people.lists["list_id"].isin(sums.index)].assign(
         kind=lambda frame: pd.Categorical(frame["kind"], KINDS, ordered=True)
@@ -301,6 +322,167 @@ def test_agreement_with_a_machine_has_an_interval_over_lists_with_all_their_answ
     low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
     assert (row["low"], row["high"]) == pytest.approx((low, high))
     assert low < row["value"] < high
+
+
+def test_people_stand_beside_a_machine_on_the_lists_that_it_annotated_too():
+    people = random_labels(60, 3, share=0.8)
+    some = people.lists["list_id"].iloc[:50]
+    machine = in_lists(program_that_answers(people.lists), some)
+    options = {"categories": CATEGORIES, "min_tokens": 1, "resamples": 100}
+    table = TABLES["machine_agreement"](TableRequest(people, machines=machine, **options))
+    found = table[table["between"] == "people"].drop(columns=["annotator", "between"])
+    of_list = in_lists(people, some).annotations["list_id"].value_counts()
+    alone = in_lists(people, of_list[of_list > 1].index)
+    kept = people.lists["list_id"].isin(of_list[of_list > 1].index)
+    alone = AnnotationFrames(people.lists[kept], alone.annotations, alone.members)
+    wanted = TableRequest(alone, **options).agreements["agreement"].drop(columns="model")
+    # Chance levels shuffle as often as the whole study does.
+    apart = ["chance", "shuffles"]
+    found = found.drop(columns=apart).reset_index(drop=True)
+    assert_frame_equal(found, wanted.drop(columns=apart), check_dtype=False)
+
+
+def test_both_halves_have_the_same_draws():
+    """A machine that repeats a person agrees with all of them as people agree, and fully once."""
+    people = random_labels(80, 2, share=1)
+    first = people.annotations[people.annotations["annotator"] == "p0"]
+    members = people.members[people.members["annotation_id"].isin(first["annotation_id"])]
+    machine = AnnotationFrames(
+        people.lists,
+        first.assign(annotator="machine-copy", annotation_id=-1 - first["annotation_id"]),
+        members.assign(annotation_id=-1 - members["annotation_id"]),
+    )
+    study = TableRequest(people, CATEGORIES, 1, resamples=200, machines=machine)
+    one, other = half(study, "people"), half(study, "people and machine")
+    bounds = ["value", "low", "high"]
+    assert other[bounds].tolist() == pytest.approx([(1 + one[name]) / 2 for name in bounds])
+    assert one["low"] < one["high"]
+
+
+def test_failed_replies_are_no_annotations_and_are_counted():
+    people = random_labels(60, 3, share=1)
+    ids = people.lists["list_id"].tolist()
+    machine = in_lists(program_that_answers(people.lists), ids[4:])
+    failures = pd.DataFrame({"annotator": "machine-affixes", "list_id": ids[:4]})
+    study = TableRequest(
+        people, CATEGORIES, 1, resamples=0, machines=machine, machine_failures=failures
+    )
+    for between in ("people", "people and machine"):
+        row = half(study, between)
+        assert row["left_out"] == "4 of the lists: the machine's replies failed"
+        assert (row["lists"], row["lists_total"], row["undefined"]) == (56, 60, "")
+    coverage = TABLES["machine_coverage"](study)
+    assert coverage["failed"].sum() == 4
+    assert coverage["lists"].sum() == 56
+    assert list(coverage.columns)[-2:] == ["lists", "failed"]
+
+
+def test_a_machine_whose_replies_all_failed_is_in_the_tables_that_name_it():
+    people = random_labels(40, 3, share=1)
+    ids = people.lists["list_id"].tolist()
+    nothing = in_lists(program_that_answers(people.lists), [])
+    failures = pd.DataFrame({"annotator": "machine-model", "list_id": ids})
+    study = TableRequest(
+        people, CATEGORIES, 1, resamples=50, machines=nothing, machine_failures=failures
+    )
+    coverage = TABLES["machine_coverage"](study)
+    assert set(coverage["annotator"]) == {"machine-model"}
+    assert (coverage["lists"].sum(), coverage["failed"].sum()) == (0, 40)
+    assert coverage["coverage"].isna().all()
+    assert half(study, "people")["undefined"] == (
+        "undefined, because no list has annotations of two people and of this machine annotator; "
+        "at least 30 are needed."
+    )
+    test = TABLES["alternative_annotators"](study)
+    assert set(test["passed"]) == {"no"}
+    assert set(test["failed"]) == {40}
+
+
+@pytest.mark.parametrize("lists", [1, 29, 30])
+def test_fewer_than_30_lists_have_no_agreement_with_a_machine(lists):
+    people = random_labels(40, 3, share=1)
+    machine = in_lists(
+        program_that_answers(people.lists), people.lists["list_id"].iloc[:lists].tolist()
+    )
+    study = TableRequest(people, CATEGORIES, 1, resamples=50, machines=machine)
+    table = TABLES["machine_agreement"](study)
+    has = {1: "only 1 list has", 29: "only 29 lists have"}.get(lists)
+    if has is None:
+        assert table["value"].notna().any()
+        return
+    assert table["value"].isna().all()
+    assert set(table["undefined"]) == {
+        f"undefined, because {has} annotations of two people and of this machine annotator; at "
+        "least 30 are needed."
+    }
+    assert (table.loc[table["measure"] == "percent_agreement_concept", "lists"] == lists).all()
+
+
+def test_where_no_list_has_two_people_a_machine_is_compared_on_all_lists():
+    people = random_labels(45, 1, share=1)
+    machine = program_that_answers(people.lists)
+    study = TableRequest(people, CATEGORIES, 1, resamples=50, machines=machine)
+    assert half(study, "people")["undefined"] == (
+        "undefined, because no list has answers of two people."
+    )
+    row = half(study, "people and machine")
+    assert (row["undefined"], row["lists"]) == ("", 45)
+    assert row["low"] < row["value"] < row["high"]
+    assert ONE_ANNOTATOR in row["warning"]
+    few = TableRequest(in_lists(people, range(20)), CATEGORIES, 1, resamples=50, machines=machine)
+    assert half(few, "people and machine")["undefined"] == (
+        "undefined, because only 20 lists have annotations of a person and of this machine "
+        "annotator; at least 30 are needed."
+    )
+
+
+def test_machines_that_are_counted_as_people_are_not_people_beside_machines():
+    people = random_labels(50, 3, share=0.9)
+    machine = program_that_answers(people.lists)
+    model = AnnotationFrames(
+        machine.lists,
+        machine.annotations.assign(
+            annotator="machine-model", annotation_id=machine.annotations["annotation_id"] - 1000
+        ),
+        machine.members.assign(annotation_id=machine.members["annotation_id"] - 1000),
+    )
+    both = joined(machine, model)
+    plain = TableRequest(people, CATEGORIES, 1, resamples=30, machines=both)
+    counted = TableRequest(joined(people, both), CATEGORIES, 1, resamples=30, machines=both)
+    for name in ("machine_agreement", "alternative_annotators", "alternative_annotator_people"):
+        assert_frame_equal(TABLES[name](plain), TABLES[name](counted))
+    assert set(TABLES["machine_agreement"](plain)["annotator"]) == {
+        "machine-affixes", "machine-model",
+    }  # fmt: skip
+    reasons = TABLES["people_intervals"](counted)["warning"]
+    assert reasons.str.contains("machine annotators are counted as people").all()
+    missing = TABLES["missing"](counted)
+    assert_frame_equal(missing, TABLES["missing"](plain))
+
+
+def joined(one: AnnotationFrames, other: AnnotationFrames) -> AnnotationFrames:
+    return AnnotationFrames(
+        one.lists,
+        pd.concat([one.annotations, other.annotations], ignore_index=True),
+        pd.concat([one.members, other.members], ignore_index=True),
+    )
+
+
+def test_programs_come_before_language_models():
+    people = random_labels(30, 1, share=1)
+    machine = program_that_answers(people.lists)
+    names = ["machine-shallow", "machine-a", "machine-affixes", "machine-z"]
+    rows = machine.annotations.assign(annotator=names * 7 + names[:2])
+    failures = pd.DataFrame(
+        {"annotator": ["machine-m"], "list_id": people.lists["list_id"].iloc[0]}
+    )
+    study = TableRequest(
+        people, CATEGORIES, 1, resamples=0, machine_failures=failures,
+        machines=AnnotationFrames(machine.lists, rows, machine.members),
+    )  # fmt: skip
+    wanted = ["machine-affixes", "machine-shallow", "machine-a", "machine-m", "machine-z"]
+    for name in ("machine_coverage", "machine_agreement", "alternative_annotators"):
+        assert TABLES[name](study)["annotator"].drop_duplicates().tolist() == wanted, name
 
 
 def test_test_and_retest_has_intervals_of_everybody_and_of_each_person():
