@@ -1,4 +1,4 @@
-"""Extractions, measurements and traces in a process without the caller's secrets.
+"""Extractions, measurements, traces and replies in a process without the caller's secrets.
 
 Strangers' weights, configs, tokenizers and texts are opened there. Its environment is an allow-list
 (`PASSED_ON`), it ends with the process that started it, and what it answers is JSON with bounds.
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -181,6 +181,36 @@ class TracingApart:
         self._process.close()
 
 
+class ChattingApart:
+    """A process that replies to conversations, and keeps the last chat model that it loaded.
+
+    After ProcessEnded another one is to be started.
+    """
+
+    def __init__(self) -> None:
+        self._process = _Process()
+
+    def replies(
+        self,
+        model: str,
+        reading: Mapping[str, Any],
+        requests: Sequence[Mapping[str, Any]],
+        report: Report = ignore,
+    ) -> dict[str, Any]:
+        """`replies`, each as `generation.ChatReply.to_json` gives it, and the model's `version`.
+
+        `reading` is how the model is found and read, entries of `ExtractOptions`; each request is
+        an object for `generation.ChatRequest.from_json`. Raises FFNExtractError with a sentence
+        that says what to do, and ProcessEnded where the process is gone.
+        """
+        described = [model, dict(reading), [dict(request) for request in requests]]
+        return dict(self._process.ask("chat", described, report=report))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+
 def _described(
     model: str, out: str | os.PathLike[str], options: ExtractOptions
 ) -> tuple[str, str, dict[str, Any]]:
@@ -299,6 +329,7 @@ class _Served:
         self._questions, self._answers = questions, answers
         self._layers: Any = None
         self._tracer: Any = None
+        self._chat_model: Any = None
         self._step, self._reported_at = "", 0.0
 
     def say(self, kind: str, value: Any = None) -> None:
@@ -378,6 +409,21 @@ class _Served:
         )
         # Who asks can tell whether the files are still those of an extraction.
         return {**found, "fingerprint": self._tracer.fingerprint}
+
+    def _chat(self, described: tuple[str, dict[str, Any], list[dict[str, Any]]]) -> dict[str, Any]:
+        from ffn_extract.generation import ChatRequest, LastChatModel
+        from ffn_extract.traces.run import reading_options
+
+        model, reading, requests = described
+        wanted = [ChatRequest.from_json(request) for request in requests]
+        self._chat_model = self._chat_model or LastChatModel()
+        opened = self._chat_model.open(model, reading_options(reading), self._report)
+
+        def done(so_far: int, most: int) -> None:
+            self._report(Progress("reply", so_far, most))
+
+        found = opened.replies(wanted, done)
+        return {"replies": [one.to_json() for one in found], "version": opened.version()}
 
     def _open(self, described: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
         from ffn_extract.pipeline import open_run

@@ -272,6 +272,8 @@ LATE = {
     },
     "ffn_extract/apart.py": {
         "ffn_extract.measurements.run.measure": "light: in the process that it starts",
+        "ffn_extract.generation.ChatRequest": "light: in the process that it starts",
+        "ffn_extract.generation.LastChatModel": "light: in the process that it starts",
         "ffn_extract.running.keep_last_model": "light: in the process that it starts",
         "ffn_extract.traces.run.LastTracer": "light: in the process that it starts",
         "ffn_extract.traces.run.reading_options": "light: in the process that it starts",
