@@ -26,6 +26,7 @@ from annotation_site.machine_annotators.messages import DEFAULT_PROMPT
 from annotation_site.machine_annotators.models import MachineAnnotation, MachinePrompt, MachineRun
 from annotation_site.results.files.archive_machines import (
     FAILURE_COLUMNS,
+    HOST,
     RUN_COLUMNS,
     ArchivedRun,
 )
@@ -98,11 +99,14 @@ def _annotations(study: Study) -> Iterator[tuple[str, int, Any, str]]:
 def _row(run: MachineRun) -> tuple[Any, ...]:
     prices = (run.price_input, run.price_output)
     is_priced = bool(run.currency) and (run.restored or any(one is not None for one in prices))
+    # Not where the site keeps a folder, nor more of an address than its host.
+    model = run.model.rstrip("/").rpartition("/")[2] if _is_path(run) else run.model
+    endpoint = run.endpoint.rpartition("@")[2]
     return (
         run.name,
-        run.model,
-        run.model_version or None,
-        run.endpoint or None,
+        _printable(model),
+        _printable(run.model_version) or None,
+        endpoint if HOST.fullmatch(endpoint) else None,
         run.prompt_version,
         run.guidelines_version,
         run.temperature,
@@ -116,6 +120,15 @@ def _row(run: MachineRun) -> tuple[Any, ...]:
         float(run.cost) if is_priced else None,
         run.currency if is_priced else None,
     )
+
+
+def _is_path(run: MachineRun) -> bool:
+    return run.is_local and run.model.startswith(("/", "~", "."))
+
+
+def _printable(text: str) -> str:
+    """A text as an archive is read: what a reply said of itself can hold anything."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def runs_restore(

@@ -54,7 +54,7 @@ MOST_TEMPERATURE = 100
 LONGEST_MODEL, LONGEST_FAILURE = 200, 300
 # Names of models are slugs. The whole has at most 60 characters.
 NAME = re.compile(r"machine-[0-9a-z](?:[0-9a-z._-]{0,50}[0-9a-z])?")
-_HOST = re.compile(r"[0-9A-Za-z:\[][0-9A-Za-z._:\[\]-]{0,252}")
+HOST = re.compile(r"[0-9A-Za-z:\[][0-9A-Za-z._:\[\]-]{0,252}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 FIELDS = """
@@ -134,7 +134,7 @@ def runs_from(
     for number, row in enumerate(failures, start=1):
         _add_failure(found, row, lengths, f"labels/machine_failures.csv: row {number}")
     for name, run in found.items():
-        _check_whole(run, lengths, rules, f"labels/machines.csv: {name}")
+        _check_whole(run, rules, f"labels/machines.csv: {name}")
     return list(found.values())
 
 
@@ -148,7 +148,7 @@ def _told(row: Sequence[Any], rules: MachineRules, where: str) -> dict[str, Any]
         told[column] = told[column] or ""
     if told["model_version"]:
         _check_text(told["model_version"], LONGEST_MODEL, f"{where}: model_version")
-    if told["endpoint"] and not _HOST.fullmatch(told["endpoint"]):
+    if told["endpoint"] and not HOST.fullmatch(told["endpoint"]):
         raise ValueError(f"{where}: the endpoint is no name of a host.")
     for column in ("prompt_version", "seed", "lists", "failed", "requests"):
         _check_count(told[column], MOST_NUMBER, f"{where}: {column}")
@@ -238,9 +238,7 @@ def _add_failure(
     run.failures[list_id] = reason
 
 
-def _check_whole(
-    run: ArchivedRun, lengths: Mapping[int, int], rules: MachineRules, where: str
-) -> None:
+def _check_whole(run: ArchivedRun, rules: MachineRules, where: str) -> None:
     """The run's numbers against its annotations, and each rank once where the study wants that."""
     lists, failed = run.told["lists"], run.told["failed"]
     if len(run.failures) > failed or len(run.patterns) > lists - failed:

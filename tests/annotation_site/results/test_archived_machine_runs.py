@@ -22,7 +22,15 @@ from annotation_site.machine_annotators.models import (
 from annotation_site.machine_annotators.prompts import prompt_current
 from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import TableSettings
-from annotation_site.results.files.archive_machines import FIELDS, NAME, RUN_MEMBERS
+from annotation_site.results.files.archive_machine_runs import run_tables
+from annotation_site.results.files.archive_machines import (
+    FIELDS,
+    NAME,
+    RUN_COLUMNS,
+    RUN_MEMBERS,
+    MachineRules,
+    runs_from,
+)
 from annotation_site.results.files.archive_restore import study_restore
 from annotation_site.results.files.methods_paragraph import rules_of
 from annotation_site.results.tables.dataframes import has_crowd
@@ -196,8 +204,8 @@ def test_a_restored_study_gives_equal_tables_and_the_same_members(data):
                 "stopwords": True, "ranks": [1, 2, 3, 4, 5],
             },
             {
-                "number": 2, "description": "pattern 2", "category": "syntactic", "stopwords": False,
-                "ranks": [9, 12, 14],
+                "number": 2, "description": "pattern 2", "category": "syntactic",
+                "stopwords": False, "ranks": [9, 12, 14],
             },
         ],
         "no_pattern": False,
@@ -370,6 +378,31 @@ def test_no_code_of_a_person_is_a_machine_s_name(data, tmp_path, capsys):
         restored(changed)
     assert main([str(stored(tmp_path, changed))]) == 2
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "written"),
+    [
+        ("endpoint", f"ada:{SECRET}@models.example.org:8443", "models.example.org:8443"),
+        ("endpoint", f"models.example.org/v1?key={SECRET}", None),
+        ("endpoint", "[::1]:8000", "[::1]:8000"),
+        ("model", "/srv/models/SmolLM2/", "SmolLM2"),
+        ("model", "HuggingFaceTB/SmolLM2", "HuggingFaceTB/SmolLM2"),
+        (
+            "model_version",
+            "gpt\x07\u202ex",
+            "gpt\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}x",
+        ),
+    ],
+)
+def test_a_row_has_no_secret_no_folder_and_what_can_be_read_again(fact, value, written):
+    study = make_study()
+    make_run(study, "machine-x", failed=[], **{fact: value})
+    numbers = {item.pk: number for number, item in enumerate(study.items.order_by("pk"), start=1)}
+    (row,) = run_tables(study, numbers)["machine_runs"].rows
+    assert dict(zip((column.name for column in RUN_COLUMNS), row, strict=True))[fact] == written
+    (run,) = runs_from([row], [], [], [], MachineRules((), False, {1}))
+    assert run.told[fact] == (written or "")
 
 
 @pytest.mark.parametrize("crowd", [True, False])
