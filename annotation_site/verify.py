@@ -11,51 +11,43 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
-from annotation_site.exports import Table, csv_format, json_format, labels_jsonl, labels_parquet
+from annotation_site.exports import Table, labels_jsonl, labels_parquet
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.archive import CHECKSUMS, ArchiveError, ArchiveReader
-from annotation_site.exports.table import Column, marked
+from annotation_site.exports.table import marked
 from annotation_site.results.files import archive_texts
 from annotation_site.results.files.archive_annotations import (
-    LIST_COLUMNS,
-    MACHINE_COLUMNS,
-    PREFIX_COLUMNS,
     PREFIXES_MEMBER,
     RESTORE_MEMBERS,
     SHOWS_PREFIXES,
-    SKIP_COLUMNS,
-    TOKEN_COLUMNS,
     TableSettings,
     request_of,
 )
 from annotation_site.results.files.archive_checks import NOT_CHECKED, RecordChecks
 from annotation_site.results.files.archive_facts import Facts
-from annotation_site.results.files.archive_proxies import (
-    CENSUS,
-    PROXY_COLUMNS,
-    PROXY_MEMBERS,
-    proxies_from,
+from annotation_site.results.files.archive_machines import (
+    PROMPT_MEMBER,
+    ArchivedRun,
+    MachineRules,
+    runs_from,
 )
+from annotation_site.results.files.archive_opened import (
+    MOST_TEXT,
+    Opened,
+    stored_table,
+)
+from annotation_site.results.files.archive_proxies import proxies_from
 from annotation_site.results.tables.registry import tables_of
 
 TOLERANCE = 1e-9  # other processors add floats in another order
-MOST_TEXT = 2**30  # bytes of a table, or of the lists
 MOST_SHOWN = 20
-_FILES = {
-    "lists": LIST_COLUMNS,
-    "tokens": TOKEN_COLUMNS,
-    "machines": MACHINE_COLUMNS,
-    "skips": SKIP_COLUMNS,
-}
-_PREFIX_FILES = {**_FILES, "prefixes": PREFIX_COLUMNS}
-_PROXY_FILES = {"proxies": PROXY_COLUMNS, "census": CENSUS}
 _PARAMETERS = {"study", "tables", "counts", "extractions", "figures"}
 _GUIDELINES = re.compile(r"guidelines/version-([1-9][0-9]{0,8})\.md")
 
@@ -70,37 +62,6 @@ class Checked:
     other_version: str = ""
 
 
-@dataclass
-class _Opened:
-    """An archive whose checksums agree, and what its parameters say."""
-
-    archive: ArchiveReader
-    parameters: dict[str, Any]
-    guidelines: list[int] = field(default_factory=list)
-
-    @property
-    def files(self) -> dict[str, tuple[Column, ...]]:
-        """Columns of the tables of labels, by name."""
-        more = _PROXY_FILES if set(PROXY_MEMBERS) & set(self.archive.names) else {}
-        return _files(self.parameters) | more
-
-    def rows(self, name: str) -> list[Any]:
-        columns = self.files[name]
-        if name == "lists" and self.is_first_format:
-            columns = columns[:-1]
-        like = marked(Table(name, columns, ()), self.is_made_up)
-        table = _stored(self.archive, f"labels/{name}.csv", like)
-        return [row[: len(columns)] for row in table.rows]
-
-    @property
-    def is_made_up(self) -> bool:
-        return self.parameters["study"].get("made_up", False) is True
-
-    @property
-    def is_first_format(self) -> bool:
-        return "product" not in self.parameters
-
-
 def verify(path: Path) -> Checked:
     """Check the archive, recompute it from its labels and compare.
 
@@ -110,7 +71,7 @@ def verify(path: Path) -> Checked:
         archive.check()
         parameters = _parameters(archive)
         versions = [int(m[1]) for name in archive.names if (m := _GUIDELINES.fullmatch(name))]
-        opened = _Opened(archive, parameters, versions)
+        opened = Opened(archive, parameters, versions)
         try:
             other = _other_version(parameters)
             return _labels_alone(opened, other) if other else _whole(opened)
@@ -118,11 +79,12 @@ def verify(path: Path) -> Checked:
             raise ArchiveError("parameters.json does not hold what an archive's holds.") from error
 
 
-def _whole(opened: _Opened) -> Checked:
+def _whole(opened: Opened) -> Checked:
     archive, parameters = opened.archive, opened.parameters
     choices = _choices(parameters)
     files = {name: opened.rows(name) for name in opened.files}
     checks = RecordChecks(files["lists"], files["tokens"], parameters, files.get("prefixes", ()))
+    runs = _machine_runs(opened, files)
     facts = Facts(opened.guidelines)
     with _unpacked(archive, "jsonl") as jsonl, _unpacked(archive, "parquet") as parquet:
         records = _Counted(_both(jsonl, parquet))
@@ -131,20 +93,22 @@ def _whole(opened: _Opened) -> Checked:
             files["machines"],
             facts.watch(checks.watch(records)),
             choices,
+            failures=files.get("machine_failures", ()),
             skips=_known_lists(files),
             slots=parameters["study"]["annotators_per_list"],
             several_patterns=parameters["study"]["several_patterns_per_token"],
+            crowd=parameters["study"].get("crowd", False) is True,
             proxies=proxies_from(files["proxies"], files["census"], files["lists"])
             if "proxies" in files
             else None,
         )
     computed = dict(tables_of(request))
-    found = list(_of_members(opened, computed))
+    found = list(_of_members(opened, computed, runs))
     for name in sorted(f"tables/{one}.{end}" for one in computed for end in ("csv", "json")):
         if name in archive.names:
             table = computed[name.removeprefix("tables/").partition(".")[0]]
             table = marked(table, opened.is_made_up)
-            found += _differences(name, _stored(archive, name, table), table)
+            found += _differences(name, stored_table(archive, name, table), table)
     counts = json.loads(json.dumps(facts.counts(request, files["lists"], files["skips"])))
     found += _of_parameters(parameters, counts, choices)
     found += _of_texts(opened, parameters, computed)
@@ -152,10 +116,10 @@ def _whole(opened: _Opened) -> Checked:
     return Checked(records.count, len(computed), found)
 
 
-def _labels_alone(opened: _Opened, other: str) -> Checked:
+def _labels_alone(opened: Opened, other: str) -> Checked:
     """Checks that do not depend on the version of the measures."""
     tokens = None if opened.is_first_format else opened.rows("tokens")
-    prefixes = opened.rows("prefixes") if "prefixes" in _files(opened.parameters) else ()
+    prefixes = opened.rows("prefixes") if "prefixes" in opened.files else ()
     checks = RecordChecks(opened.rows("lists"), tokens, opened.parameters, prefixes)
     with (
         _unpacked(opened.archive, "jsonl") as jsonl,
@@ -195,13 +159,27 @@ def _known_lists(files: Mapping[str, list[Any]]) -> list[Any]:
     return files["skips"]
 
 
-def _of_members(opened: _Opened, tables: Mapping[str, Table]) -> Iterator[str]:
+def _machine_runs(opened: Opened, files: Mapping[str, list[Any]]) -> list[ArchivedRun]:
+    """The runs of language models. Raises ValueError for rows that no archive holds."""
+    return runs_from(
+        files.get("machine_runs", ()),
+        files.get("machine_failures", ()),
+        files["machines"],
+        files["lists"],
+        MachineRules.of(opened.parameters["study"], opened.guidelines),
+    )
+
+
+def _of_members(
+    opened: Opened, tables: Mapping[str, Table], runs: Iterable[ArchivedRun]
+) -> Iterator[str]:
     """Members that are missing, and those that no archive has."""
     expected = {f"tables/{name}.{end}" for name in tables for end in ("csv", "json")}
     expected |= {"environment.json", "labels/labels.jsonl", "labels/labels.parquet", CHECKSUMS}
     expected |= {f"labels/{name}.csv" for name in opened.files}
-    expected |= {PREFIXES_MEMBER} if "prefixes" in _files(opened.parameters) else set()
+    expected |= {PREFIXES_MEMBER} if "prefixes" in opened.files else set()
     expected |= {f"guidelines/version-{version}.md" for version in opened.guidelines}
+    expected |= {PROMPT_MEMBER.format(run.told["prompt_version"]) for run in runs}
     expected |= set(RESTORE_MEMBERS)
     expected |= {"README.md", "methods.md", "references.bib", "parameters.json", "labels/fields.md"}
     figures = {name for name in opened.archive.names if name.startswith("figures/")}
@@ -235,17 +213,16 @@ def _of_parameters(
 
 
 def _of_texts(
-    opened: _Opened, parameters: Mapping[str, Any], tables: Mapping[str, Table]
+    opened: Opened, parameters: Mapping[str, Any], tables: Mapping[str, Table]
 ) -> Iterator[str]:
     # Tables that were compared already: another processor may round the last digit otherwise.
     told = {
-        name: _stored(opened.archive, f"tables/{name}.json", table)
+        name: stored_table(opened.archive, f"tables/{name}.json", table)
         if f"tables/{name}.json" in opened.archive.names
         else table
         for name, table in tables.items()
     }
-    proxies = "proxies" in opened.files
-    for name, text in archive_texts.texts(parameters, told, proxies=proxies).items():
+    for name, text in archive_texts.texts(parameters, told, files=set(opened.files)).items():
         if name not in opened.archive.names:
             continue
         stored = opened.archive.read(name, most=MOST_TEXT).decode(errors="replace")
@@ -267,12 +244,6 @@ class _Counted:
         for record in self._records:
             self.count += 1
             yield record
-
-
-def _files(parameters: Mapping[str, Any]) -> dict[str, tuple[Column, ...]]:
-    """Columns of the tables of labels that every archive of such a study has, by name."""
-    prefixes = parameters["study"].get("list_source") == SHOWS_PREFIXES
-    return _PREFIX_FILES if prefixes else _FILES
 
 
 def _parameters(archive: ArchiveReader) -> dict[str, Any]:
@@ -311,16 +282,6 @@ def _both(jsonl: IO[bytes], parquet: IO[bytes]) -> Iterator[AnnotationRecord]:
         if line != row or line is None:
             raise LabelsFileError(f"Record {number} differs in labels.jsonl and labels.parquet.")
         yield line
-
-
-def _stored(archive: ArchiveReader, name: str, like: Table) -> Table:
-    content = archive.read(name, most=MOST_TEXT)
-    try:
-        if name.endswith(".json"):
-            return json_format.read(content)
-        return csv_format.read(content, name=like.name, columns=like.columns)
-    except (ValueError, RecursionError) as error:
-        raise ArchiveError(f"{name} is no table: {error}") from error
 
 
 def _differences(name: str, stored: Table, computed: Table) -> Iterator[str]:

@@ -157,7 +157,8 @@ FILES = {
     "results/figures": "canvas charts coverage estimates files layers prefix_shares",
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
-        "archive_methods archive_proxies archive_reading archive_restore archive_study "
+        "archive_machine_runs archive_machines archive_methods archive_opened archive_proxies "
+        "archive_reading archive_restore archive_study "
         "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
         "methods_estimates methods_paragraph people_sentences product references"
     ),

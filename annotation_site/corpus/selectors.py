@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import PROTECT, Exists, ManyToOneRel, OuterRef, QuerySet
+from django.db.models import (
+    PROTECT,
+    BooleanField,
+    Exists,
+    ExpressionWrapper,
+    ManyToOneRel,
+    OuterRef,
+    Q,
+    QuerySet,
+)
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
@@ -55,9 +64,15 @@ class StepState:
 
 
 def extractions(*, state: str = "") -> QuerySet[Extraction]:
-    """All extractions, or those in a state, newest first, with the columns of their list."""
+    """All extractions, or those in a state, newest first, with the columns of their list.
+
+    `is_restored`: it came with a study's archive. What that says can be megabytes, and is left out.
+    """
     found = Extraction.objects.select_related("model", "requested_by", "same_as")
-    found = found.defer("manifest", "plan", "same_as__manifest", "same_as__plan")
+    long = ("manifest", "plan", "restored")
+    found = found.defer(*long, *(f"same_as__{name}" for name in long))
+    restored = ExpressionWrapper(Q(restored__isnull=False), output_field=BooleanField())
+    found = found.annotate(is_restored=restored)
     return found.filter(state=state) if state else found
 
 

@@ -9,16 +9,25 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop
 
-from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS, PREFIX, is_machine
+from annotation_site.sentences import Sentence
+
+_COVERAGE_BY = gettext_noop("Coverage by Machine: %(name)s")
+_NAMED = "%(name)s"
+_OF_LANGUAGE_MODEL = gettext_noop(
+    "The share of a list’s tokens in a pattern of this language model. Lists at which it failed "
+    "count as 0."
+)
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy of one of two sorts.
+    """A proxy of one of three sorts.
 
     With an `annotator`, the name of a machine annotator, it is that annotator's coverage of a list:
     a worker computes it from a list of every value vector. With a `statistic`, a column of
-    `ValueStatistics`, it is a number that the model's bundle holds of every value vector.
+    `ValueStatistics`, it is a number that the model's bundle holds of every value vector. With
+    neither it is the coverage of a language model's run, and not in the registry.
     """
 
     name: str
@@ -98,12 +107,32 @@ def announced(names: Iterable[str]) -> str:
     """Of the proxies with estimates the one that is announced as the best; empty for none.
 
     The registry's order decides, so that nobody takes the proxy whose estimate they like. Names
-    that are not in it, of an archive, come after those that are.
+    that are not in it come after those that are, as they are given: language models in the order in
+    which their runs were requested.
     """
     known = [name for name in names if name]
     return next((name for name in PROXIES if name in known), known[0] if known else "")
 
 
+def is_of_language_model(name: str) -> bool:
+    """Whether a proxy of this name is the coverage of a language model's run."""
+    return is_machine(name) and name not in PROXIES
+
+
+def of_language_model(name: str) -> Proxy:
+    """The proxy that a language model's run of this name is: its coverage of a list."""
+    return Proxy(name, title_of(name), _OF_LANGUAGE_MODEL)
+
+
 def title_of(name: str) -> str:
-    """The English title of a proxy; its name where the registry has none."""
-    return PROXIES[name].title if name in PROXIES else name
+    """The English title of a proxy; its name where nothing is known of it."""
+    return title_sentence(name).english
+
+
+def title_sentence(name: str) -> Sentence:
+    """The title of a proxy, in the language of the moment."""
+    if name in PROXIES:
+        return Sentence(PROXIES[name].title)
+    if is_of_language_model(name):
+        return Sentence(_COVERAGE_BY, name=name.removeprefix(PREFIX))
+    return Sentence(_NAMED, name=name)

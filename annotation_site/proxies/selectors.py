@@ -11,14 +11,22 @@ from annotation_site.annotation.models import Study
 from annotation_site.corpus.censuses import candidates, name_of, ready_of, with_lists
 from annotation_site.corpus.models import Extraction
 from annotation_site.errors import Invalid
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.proxies.census import (
     LayerNumbers,
     censuses_for,
     statistic_census,
     statistic_rows,
 )
+from annotation_site.proxies.language_models import proxy_runs, run_numbers
 from annotation_site.proxies.models import ProxyRun
-from annotation_site.proxies.registry import PROXIES, Proxy
+from annotation_site.proxies.registry import (
+    PROXIES,
+    Proxy,
+    is_of_language_model,
+    of_language_model,
+    title_sentence,
+)
 from annotation_site.proxies.services import ARCHIVED, value_extractions
 from annotation_site.sentences import Sentence
 
@@ -37,7 +45,7 @@ class ProxyOfModel:
 
     `census` is the extraction whose vectors it is known of; where that turns out to lack some, one
     of `others`. Without a run and a reason it is known, or can be computed. What `is_archived` came
-    with the study's archive.
+    with the study's archive. With a `machine_run` it is the coverage of that run's annotations.
     """
 
     proxy: Proxy
@@ -47,6 +55,7 @@ class ProxyOfModel:
     reason: Sentence | str = ""
     is_archived: bool = False
     others: Sequence[Extraction] = ()
+    machine_run: MachineRun | None = None
 
     @property
     def model(self) -> str:
@@ -57,7 +66,7 @@ class ProxyOfModel:
         """ "known", "possible", "impossible", or the state of its run."""
         if self.run is not None:
             return "known" if self.run.is_ready else self.run.state
-        if self.is_archived:
+        if self.is_archived or self.machine_run is not None:
             return "known"
         if self.census is None:
             return "impossible"
@@ -76,8 +85,8 @@ class ProxyOfStudy:
     of_models: list[ProxyOfModel]
 
     @property
-    def title(self) -> str:
-        return gettext(self.proxy.title)
+    def title(self) -> Sentence:
+        return title_sentence(self.proxy.name)
 
     @property
     def description(self) -> str:
@@ -99,19 +108,47 @@ class ProxyOfStudy:
 
 
 def proxies_of_study(study: Study) -> list[ProxyOfStudy]:
-    """Every proxy of the registry with its state; none for a study without value lists.
+    """Every proxy of the registry with its state, then language models; none for a study without
+    value lists.
 
-    Four queries. Whether every vector is there is looked at when a proxy is requested or read.
+    Five queries. Whether every vector is there is looked at when a proxy is requested or read.
     """
     extractions = value_extractions(study)
     if not extractions:
         return []
     here = _here(extractions)
     runs = _runs(here, study.min_tokens)
-    return [
+    found = [
         ProxyOfStudy(proxy, [_of_model(proxy, one, here, runs) for one in extractions])
         for proxy in PROXIES.values()
     ]
+    return [*found, *_language_models(study, extractions)]
+
+
+def _language_models(study: Study, extractions: Sequence[Extraction]) -> list[ProxyOfStudy]:
+    """Language models that annotated every value vector, in the order of their requests."""
+    found: dict[str, list[ProxyOfModel]] = {}
+    runs: list[MachineRun] | None = None
+    for extraction in extractions:
+        titles, lacking = (getattr(extraction, name) for name in ARCHIVED)
+        if titles is not None:
+            lacks = dict(lacking)
+            for name in dict(titles):
+                if is_of_language_model(name):
+                    reason = lacks.get(name, "")
+                    one = ProxyOfModel(
+                        of_language_model(name),
+                        extraction,
+                        reason=reason,
+                        is_archived=not reason,
+                    )
+                    found.setdefault(name, []).append(one)
+            continue
+        runs = proxy_runs(study) if runs is None else runs
+        for run in runs:
+            one = ProxyOfModel(of_language_model(run.name), extraction, machine_run=run)
+            found.setdefault(run.name, []).append(one)
+    return [ProxyOfStudy(of_models[0].proxy, of_models) for of_models in found.values()]
 
 
 def runs_of_study(study: Study) -> QuerySet[ProxyRun]:
@@ -180,6 +217,7 @@ def proxy_numbers(
     """The numbers of the known proxies for some of a study's extractions, by their keys.
 
     A proxy that nobody computed, or that waits, is left out: tables follow from what is there.
+    Language models come last, in the order of their requests.
     `places` are the layers and indices of the study's lists. The census is over all value vectors,
     or for a study of a set over the set's. Sentences are English, as tables have them.
     """
@@ -190,20 +228,44 @@ def proxy_numbers(
     population = None
     if study.drawn_from is not None:
         population = {(layer, index) for layer, index in study.drawn_from["places"]}
+    machine_runs = proxy_runs(study) if extractions else []
     for extraction in extractions:
         of_models = [_of_model(proxy, extraction, here, runs) for proxy in PROXIES.values()]
+        of_models += [
+            ProxyOfModel(of_language_model(run.name), extraction, machine_run=run)
+            for run in machine_runs
+        ]
+        wanted = set(places[extraction.pk])
         found[extraction.pk] = [
-            _numbers(one, set(places[extraction.pk]), population)
+            _numbers(one, wanted, population, here=here, min_tokens=study.min_tokens)
             for one in of_models
             if one.state == "known"
         ]
     return found
 
 
-def _numbers(one: ProxyOfModel, places: set[Place], population: set[Place] | None) -> ProxyNumbers:
-    read = _of_run if one.run is not None else _of_statistics
+def _numbers(
+    one: ProxyOfModel,
+    places: set[Place],
+    population: set[Place] | None,
+    *,
+    here: Sequence[Extraction],
+    min_tokens: int,
+) -> ProxyNumbers:
     try:
-        numbers = read(one, places, population)
+        if one.machine_run is not None:
+            census, values = run_numbers(
+                one.machine_run,
+                one.extraction,
+                here,
+                min_tokens=min_tokens,
+                places=places,
+                population=population,
+            )
+            numbers = ProxyNumbers(one.proxy, census, values)
+        else:
+            read = _of_run if one.run is not None else _of_statistics
+            numbers = read(one, places, population)
     except Invalid as error:
         told = error.sentence
         return ProxyNumbers(one.proxy, missing=told if isinstance(told, str) else told.english)

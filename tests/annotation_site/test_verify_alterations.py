@@ -28,6 +28,7 @@ from annotation_site.exports.annotation_records import (
     AnnotationRecord,
 )
 from annotation_site.exports.archive import CHECKSUMS
+from annotation_site.machine_annotators.models import MachineAnnotation, MachineRun
 from annotation_site.results.files import archive
 from annotation_site.results.files.archive_annotations import PREFIX_COLUMNS, TableSettings
 from annotation_site.results.files.archive_checks import NOT_CHECKED
@@ -55,8 +56,8 @@ _MADE: list[bytes] = []
 @pytest.fixture
 def data(db, monkeypatch) -> bytes:
     """The archive of a study with records for every purpose, a surplus and an unblinded one, skips
-    with reasons, a lease that ended, patterns too small to count, and a proxy. Made once: what is
-    done with it here needs no database."""
+    with reasons, a lease that ended, patterns too small to count, a proxy, and a run of a language
+    model. Made once: what is done with it here needs no database."""
     if not _MADE:
         monkeypatch.setattr(archive, "study_proxies", proxy)
         monkeypatch.setattr(
@@ -112,7 +113,24 @@ def every_record() -> Study:
         item=study.items.filter(use="study").first(), by=study.created_by
     )
     submit(final, answer(pattern(1, [1, 2, 3, 4, 5])))
+    language_model(study)
     return study
+
+
+def language_model(study: Study) -> None:
+    """A run that annotated every list of the study but the first, at which it failed."""
+    vectors = study.items.filter(use="study").order_by("pk").values_list("vector", flat=True)
+    run = MachineRun.objects.create(
+        study=study, name="machine-model-x", model="model-x", endpoint="example.org",
+        model_version="1", prompt_version=0, guidelines_version=1, state=MachineRun.State.READY,
+        price_input=1, currency="EUR", cost=1, most_reply_tokens=9, most_requests=9, most_tokens=9,
+        done=len(vectors), total=len(vectors), failed=1,
+    )  # fmt: skip
+    for number, vector in enumerate(vectors):
+        said = answer(pattern(1, [1, 2, 3, 4 + number], stopwords=None)) if number else None
+        MachineAnnotation.objects.create(
+            run=run, vector_id=vector, annotation=said, failure="" if said else "It is empty."
+        )
 
 
 def records_of(data: bytes) -> list[AnnotationRecord]:
@@ -228,7 +246,13 @@ def test_a_record_that_is_gone_or_there_twice_is_found(data, is_found, kind):
     assert is_found(with_records(data, twice))
 
 
-@pytest.mark.parametrize("file", ["lists", "skips", "tokens", "machines", "proxies", "census"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "lists", "skips", "tokens", "machines", "machine_runs", "machine_failures", "proxies",
+        "census",
+    ],
+)  # fmt: skip
 def test_an_altered_cell_of_a_file_is_found_or_on_the_list(data, is_found, file):
     name = f"labels/{file}.csv"
     if is_admitted(name, ""):
@@ -271,6 +295,19 @@ def test_an_altered_parameter_is_found_or_on_the_list(data, is_found):
         place[path[-1]] = [1] if isinstance(value, dict | list) else other(value)
         content = json.dumps(changed, indent=1, ensure_ascii=False).encode() + b"\n"
         assert is_found(repacked(data, **{"parameters.json": content})), path
+
+
+@pytest.mark.parametrize("column", ["annotator", "list", "rank", "category", "stopwords"])
+def test_an_altered_annotation_of_a_language_model_is_found(data, is_found, column):
+    """Its rows are on the list, as programs' are; still, those of a run are compared."""
+    text = members(data)["labels/machines.csv"].decode()
+    header, *rows = list(csv.reader(io.StringIO(text)))
+    row = next(row for row in rows if row[0] == "machine-model-x")
+    value = row[header.index(column)]
+    row[header.index(column)] = str(int(value) + 1) if value.isdigit() else other(value)
+    written = io.StringIO()
+    csv.writer(written).writerows([header, *rows])
+    assert is_found(repacked(data, **{"labels/machines.csv": written.getvalue().encode()}))
 
 
 @pytest.mark.parametrize(("place", "value"), [(0, "x"), (1, "random"), (2, 99), (3, 0)])

@@ -51,7 +51,7 @@ class Command(SiteCommand):
             action="append",
             metavar="NAME",
             help=f"use this proxy; can be given again; all that can be had otherwise: "
-            f"{', '.join(PROXIES)}",
+            f"{', '.join(PROXIES)}, and language models that annotated every value vector",
         )
         parser.add_argument("--json", action="store_true", help="write both tables as JSON")
         parser.add_argument(
@@ -80,11 +80,13 @@ class Command(SiteCommand):
 
         Raises Invalid where a named proxy cannot be had, and where nothing can be estimated.
         """
-        for name in names or ():
-            proxy_named(name)
-        lines = [one for one in proxies_of_study(study) if not names or one.proxy.name in names]
+        lines = proxies_of_study(study)
         if not lines:
             raise Invalid(english(NO_VALUE_LISTS))
+        for name in names or ():
+            if name not in {one.proxy.name for one in lines}:
+                proxy_named(name)
+        lines = [one for one in lines if not names or one.proxy.name in names]
         if not results_state(study).has_annotations:
             raise Invalid("The study has no annotations yet, so nothing can be estimated.")
         for line in lines:

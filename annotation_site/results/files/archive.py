@@ -32,6 +32,12 @@ from annotation_site.results.files.archive_annotations import (
     request_of,
 )
 from annotation_site.results.files.archive_facts import Facts
+from annotation_site.results.files.archive_machine_runs import (
+    descriptions,
+    prompts_of,
+    run_tables,
+)
+from annotation_site.results.files.archive_machines import PROMPT_MEMBER
 from annotation_site.results.files.archive_proxies import (
     CENSUS,
     PROXY_COLUMNS,
@@ -45,6 +51,7 @@ from annotation_site.results.files.methods_paragraph import extraction_rows, rul
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
 from annotation_site.results.snapshots.versions import data_version
+from annotation_site.results.tables.dataframes import has_crowd
 from annotation_site.results.tables.keys import key_frame
 from annotation_site.results.tables.machine_annotators import machine_frames
 from annotation_site.results.tables.missing import skip_rows
@@ -69,14 +76,17 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
     with TemporaryFile() as jsonl, TemporaryFile() as parquet:
         _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
         lists = list(study_lists(study))
-        files = {
-            "lists": Table("lists", LIST_COLUMNS, lists),
-            "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
-            **_prefixes(study),
-            "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
-            "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
-            **_proxies(study),
-        }
+        with one_moment():  # a run of a language model is in all of its files, or in none
+            prompts = prompts_of(study)
+            files = {
+                "lists": Table("lists", LIST_COLUMNS, lists),
+                "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
+                **_prefixes(study),
+                "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
+                "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
+                **_proxies(study),
+                **run_tables(study, _numbers(study)),
+            }
         choices = _settings(study)
         guidelines = Guidelines.objects.filter(study=study).order_by("version")
         facts = Facts(guidelines.values_list("version", flat=True))
@@ -86,12 +96,14 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
         counts = facts.counts(request, lists, files["skips"].rows)
         parameters = _parameters(study, version, choices, counts, with_names=with_names)
         with ArchiveWriter(file) as archive:
-            texts = archive_texts.texts(parameters, tables, proxies="proxies" in files)
+            texts = archive_texts.texts(parameters, tables, files=set(files))
             for name, text in texts.items():
                 archive.add_text(name, text)
             archive.add_text("environment.json", archive_texts.json_text(_environment()))
             for one in guidelines:
                 archive.add_text(f"guidelines/version-{one.version}.md", one.text)
+            for prompt, text in prompts.items():
+                archive.add_text(PROMPT_MEMBER.format(prompt), text)
             for table in files.values():
                 written = EXPORT_FORMATS["csv"].write(marked(table, study.made_up))
                 archive.add(f"labels/{table.name}.csv", written)
@@ -122,9 +134,11 @@ def _request(
         files["machines"].rows,
         records,
         choices,
+        failures=files["machine_failures"].rows if "machine_failures" in files else (),
         skips=files["skips"].rows,
         slots=study.annotators_per_list,
         several_patterns=study.several_patterns_per_token,
+        crowd=has_crowd(study),
         proxies=proxies,
     )
 
@@ -184,10 +198,15 @@ def study_lists(study: Study) -> Iterator[tuple[Any, ...]]:
         yield (number, digest, names[extraction], *where, len(token_ids), use, shown)
 
 
+def _numbers(study: Study) -> dict[int, int]:
+    """The number of each list in the archive, by its item."""
+    items = study.items.order_by("pk").values_list("pk", flat=True)
+    return {pk: number for number, pk in enumerate(items, start=1)}
+
+
 def study_skips(study: Study) -> Iterator[tuple[Any, ...]]:
     """Rows of SKIP_COLUMNS."""
-    items = study.items.order_by("pk").values_list("pk", flat=True)
-    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    numbers = _numbers(study)
     with one_moment():
         rows = list(skip_rows(study))
     for item, *told in rows:
@@ -230,8 +249,7 @@ def _proxies(study: Study) -> dict[str, Table]:
     proxies = study_proxies(study)
     if proxies is None:
         return {}
-    items = study.items.order_by("pk").values_list("pk", flat=True)
-    numbers = {pk: number for number, pk in enumerate(items, start=1)}
+    numbers = _numbers(study)
     return {
         "proxies": Table("proxies", PROXY_COLUMNS, list(proxy_rows(proxies, numbers))),
         "census": Table("census", CENSUS, list(census_rows(proxies))),
@@ -249,9 +267,18 @@ def _machines(study: Study, lists: list[tuple[Any, ...]]) -> Iterator[tuple[Any,
     frame = pd.DataFrame(rows, columns=["list_id", "model", "kind", "layer", "length"])
     options = {"min_tokens": study.min_tokens, "categories": study.categories}
     labels = machine_frames(study, frame, **options).labels
-    numbers = {pk: number for number, pk in enumerate(items, start=1)}
-    for name, pk, *said in machine_rows(labels):
-        yield (name, numbers[pk], *said)
+    numbers, described = _numbers(study), descriptions(study)
+    counted: dict[tuple[str, int], list[int]] = {}
+    for name, pk, pattern, *said in machine_rows(labels):
+        if pattern is None:
+            yield (name, numbers[pk], None, *said, None)
+            continue
+        # From 1, without those of categories that the study no longer has.
+        seen = counted.setdefault((name, pk), [])
+        if pattern not in seen:
+            seen.append(pattern)
+        number = seen.index(pattern) + 1
+        yield (name, numbers[pk], number, *said, described.get((name, pk, pattern)))
 
 
 def _parameters(

@@ -18,7 +18,7 @@ from annotation_site.analysis.prefix_shares import KEY_COLUMNS
 from annotation_site.analysis.strata import NOTHING_KNOWN, STRATA, Populations
 from annotation_site.exports.annotation_records import AnnotationRecord, LabelsFileError
 from annotation_site.exports.table import Column
-from annotation_site.results.tables.request import FINAL, TableRequest
+from annotation_site.results.tables.request import FAILURE_COLUMNS, FINAL, TableRequest
 
 LIST_COLUMNS = (
     Column("list", "number"),
@@ -55,9 +55,15 @@ MACHINE_COLUMNS = (
     Column("pattern", "number"),
     Column("rank", "number"),
     Column("category", "text"),
+    Column("stopwords", "number"),
+    Column("description", "text"),
 )
-"""A row per token of a pattern that a machine annotator proposed; one without pattern, rank and
-category where it proposed none for a list."""
+"""A row per token of a pattern of a machine annotator; one without pattern, rank and category where
+it has none for a list. `stopwords` is 1 for a pattern that is flagged. Language models describe
+patterns, programs do not. Earlier archives lack the last two columns."""
+
+LATER_MACHINE_COLUMNS = 2
+"""The columns of `MACHINE_COLUMNS` that earlier archives lack."""
 
 SKIP_COLUMNS = (
     Column("list", "number"),
@@ -169,15 +175,18 @@ def request_of(
     records: Iterable[AnnotationRecord],
     choices: TableSettings,
     *,
+    failures: Iterable[Sequence[Any]] = (),
     skips: Iterable[Sequence[Any]] = (),
     slots: int | None = None,
     several_patterns: bool = False,
+    crowd: bool = False,
     proxies: Proxies | None = None,
 ) -> TableRequest:
     """Make the input of `TABLES` from rows of `LIST_COLUMNS` and `MACHINE_COLUMNS` and the records.
 
-    `skips` are rows of `SKIP_COLUMNS`, `slots` the annotators per list; `several_patterns` says
-    whether an entry can be in several patterns; `proxies` name lists by their numbers.
+    `failures` are rows of `archive_machines.FAILURE_COLUMNS`, `skips` of `SKIP_COLUMNS`, `slots`
+    the annotators per list; `several_patterns` says whether an entry can be in several patterns,
+    `crowd` whether people joined by an open link; `proxies` name lists by their numbers.
 
     Counted are annotations that are neither surplus nor unblinded (docs/measures.md). Raises
     LabelsFileError for a record, and ValueError for a machine's answer, of a list that is not among
@@ -222,6 +231,8 @@ def request_of(
         final=final.instead_of(counted, frame) if final.annotations else None,
         repeats=repeats.labels(frame),
         machines=_machines(machines, frame),
+        machine_failures=typed_frame([row[:2] for row in failures], FAILURE_COLUMNS),
+        crowd=crowd,
         times=typed_frame(
             [one[1:] for one in sorted(times)],
             {"annotation_id": int, "annotator": str, "active_seconds": int},
@@ -257,28 +268,29 @@ def list_numbers(rows: Iterable[Sequence[Any]]) -> dict[ListKey, int]:
 
 
 def machine_rows(machines: AnnotationFrames) -> Iterator[tuple[Any, ...]]:
-    """Rows of `MACHINE_COLUMNS`, by annotator and list as they are given."""
+    """Rows of `MACHINE_COLUMNS` without descriptions, by annotator and list as they are given."""
+    columns = ["pattern", "rank", "category", "stopwords"]
     members = {
-        key: list(rows[["pattern", "rank", "category"]].itertuples(index=False, name=None))
+        key: list(rows[columns].itertuples(index=False, name=None))
         for key, rows in machines.members.groupby("annotation_id")
     }
     for key, list_id, name in machines.annotations[
         ["annotation_id", "list_id", "annotator"]
     ].itertuples(index=False, name=None):
-        for pattern, rank, category in members.get(key, [(None, None, None)]):
-            yield name, list_id, pattern, rank, category
+        for pattern, rank, category, flag in members.get(key, [(None,) * 4]):
+            yield name, list_id, pattern, rank, category, None if flag is None else int(flag)
 
 
 def _machines(rows: Iterable[Sequence[Any]], lists: pd.DataFrame) -> AnnotationFrames:
     found = _Rows()
     numbers: dict[tuple[str, int], int] = {}
-    for name, list_id, pattern, rank, category in rows:
+    for name, list_id, pattern, rank, category, stopwords, *_ in rows:
         # People's answers have positive numbers.
         number = numbers.setdefault((name, list_id), -1 - len(numbers))
         if number == -len(numbers) and len(found.annotations) < len(numbers):
             found.annotations.append((number, list_id, name))
         if pattern is not None:
-            found.members.append((number, pattern, rank, category, False))
+            found.members.append((number, pattern, rank, category, bool(stopwords)))
     return found.labels(lists)
 
 

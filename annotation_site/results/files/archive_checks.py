@@ -35,6 +35,13 @@ NOT_CHECKED = {
     "that were proposed do not show it, and the tokens of lists that nobody has judged",
     "labels/machines.csv": "the annotations of machine annotators; their tables are computed from "
     "them",
+    "labels/machine_runs.csv: model, model_version, endpoint, guidelines_version, temperature, "
+    "seed, covers, lists, failed": "what a language model was asked with; the lists and failures "
+    "of a run are at least those in the archive",
+    "labels/machine_runs.csv: requests, input_tokens, output_tokens, cost, currency": "what it "
+    "spent",
+    "labels/machine_failures.csv: failure": "why replies could not be read",
+    "machine_prompts": "the words of the prompts",
     "guidelines": "the words of the guidelines",
     "figures": "the figures are not drawn again, and they can be of an older version of the data",
     "parameters.json: study.slug, study.list_source, study.kinds, study.lists_per_layer, "

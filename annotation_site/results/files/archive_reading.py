@@ -23,9 +23,19 @@ from annotation_site.exports.archive import ArchiveReader
 from annotation_site.exports.table import Column, marked
 from annotation_site.results.files.archive_annotations import (
     LIST_COLUMNS,
+    MACHINE_COLUMNS,
     PREFIXES_MEMBER,
     RESTORE_MEMBERS,
     SHOWS_PREFIXES,
+)
+from annotation_site.results.files.archive_machines import (
+    FAILURE_COLUMNS,
+    PROMPT,
+    RUN_COLUMNS,
+    RUN_MEMBERS,
+    ArchivedRun,
+    MachineRules,
+    runs_from,
 )
 from annotation_site.results.files.archive_proxies import (
     CENSUS,
@@ -125,6 +135,29 @@ class Archive:
         except ValueError as error:
             raise Invalid(f"{error} Somebody changed the archive.") from error
 
+    @cached_property
+    def machine_runs(self) -> list[ArchivedRun]:
+        """The runs of language models; earlier archives and studies without runs have none."""
+        if not set(RUN_MEMBERS) & set(self.reader.names):
+            return []
+        rules = MachineRules.of(self.parameters["study"], set(self.guidelines()))
+        try:
+            runs, failures, machines = (
+                self._table(name, columns)
+                for name, columns in (
+                    (RUN_MEMBERS[0], RUN_COLUMNS),
+                    (RUN_MEMBERS[1], FAILURE_COLUMNS),
+                    ("labels/machines.csv", MACHINE_COLUMNS),
+                )
+            )
+            return runs_from(runs, failures, machines, self.lists, rules)
+        except ValueError as error:
+            raise Invalid(f"{error} Somebody changed the archive.") from error
+
+    def prompts(self) -> dict[int, str]:
+        """The versions of the prompt that the language models read."""
+        return self._texts(PROMPT)
+
     def _table(self, name: str, columns: tuple[Column, ...]) -> list[Sequence[Any]]:
         like = marked(Table(name, columns, ()), self.is_made_up)
         content = self.reader.read(name, most=MOST_LISTS_BYTES)
@@ -162,11 +195,16 @@ class Archive:
 
     def guidelines(self) -> dict[int, str]:
         """The texts by version."""
-        found = {
-            int(m[1]): m[0] for name in self.reader.names if (m := _GUIDELINES.fullmatch(name))
-        }
-        if not 0 < len(found) <= MOST_VERSIONS:
+        found = self._texts(_GUIDELINES)
+        if not found:
             raise Invalid(f"An archive has 1 to {MOST_VERSIONS:,} versions of the guidelines.")
+        return found
+
+    def _texts(self, pattern: re.Pattern[str]) -> dict[int, str]:
+        """The texts whose members have such names, by version."""
+        found = {int(m[1]): m[0] for name in self.reader.names if (m := pattern.fullmatch(name))}
+        if len(found) > MOST_VERSIONS:
+            raise Invalid(f"An archive has at most {MOST_VERSIONS:,} versions of a text.")
         return {
             version: _text(self.reader.read(name, most=LONGEST_LINE), name)
             for version, name in sorted(found.items())

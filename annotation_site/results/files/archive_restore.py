@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation_site.accounts import audit
-from annotation_site.accounts.models import User
+from annotation_site.accounts.models import Role, User
 from annotation_site.annotation.lists.markdown import text_check
 from annotation_site.annotation.models import (
     Assignment,
@@ -44,6 +44,7 @@ from annotation_site.exports.annotation_records import LabelsFileError
 from annotation_site.exports.archive import ArchiveError, ArchiveReader
 from annotation_site.results.files import archive_study
 from annotation_site.results.files.archive_annotations import PREFIXES_MEMBER, TableSettings
+from annotation_site.results.files.archive_machine_runs import runs_restore
 from annotation_site.results.files.archive_reading import (
     MOST_LISTS,
     MOST_PEOPLE,
@@ -128,6 +129,7 @@ class _Restoring:
         if not imported.annotations:
             raise Invalid("The archive has no annotations.")
         self._assignments()
+        self._machine_runs()
         self._finish()
         return self.study
 
@@ -327,6 +329,11 @@ class _Restoring:
             )
             self.members[key] = saved(member, "restore/study.json: people")
 
+    def _machine_runs(self) -> None:
+        lists = [(item, row[6]) for item, row in zip(self.items, self.archive.lists, strict=True)]
+        runs, prompts = self.archive.machine_runs, self.archive.prompts()
+        runs_restore(runs, prompts, study=self.study, lists=lists, by=self.by)
+
     def _assignments(self) -> None:
         """Lists that people hold or held without an annotation, and those of nobody by name."""
         most = MOST_LISTS * 10
@@ -419,6 +426,11 @@ class _Restoring:
         study.created_at = moment(self.archive.told["created_at"]) or timezone.now()
         study.state = Study.State.CLOSED
         study.save(update_fields=["other_changes", "created_at", "state"])
+        if (
+            parameters["study"].get("crowd") is True
+        ):  # some joined by an open link, which one it was
+            imported = User.objects.filter(memberships__study=study, is_active=False)
+            imported.filter(role=Role.ANNOTATOR).update(is_crowd=True)
         audit.record("study_restored", target=study, actor=self.by, made_up=study.made_up)
         snapshot_request(study=study)
 

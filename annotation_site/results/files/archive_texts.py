@@ -1,7 +1,7 @@
 """Texts of a replication archive, from its parameters and its tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from annotation_site.analysis import MEASURES_VERSION
@@ -10,8 +10,9 @@ from annotation_site.exports.markdown_format import escaped
 from annotation_site.exports.table import Table
 from annotation_site.results.files import product as own
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
+from annotation_site.results.files.archive_machines import FIELDS as MACHINE_FIELDS
 from annotation_site.results.files.archive_methods import methods
-from annotation_site.results.files.archive_proxies import FIELDS
+from annotation_site.results.files.archive_proxies import FIELDS as PROXY_FIELDS
 from annotation_site.results.files.references import bibliography
 
 _README = """\
@@ -27,8 +28,8 @@ archive format {archive_format}).
 | `labels/lists.csv` | the study's lists, also those without annotations |
 | `labels/tokens.csv` | the tokens of these lists |
 {prefixes}| `labels/skips.csv` | the lists that people skipped, or opened and did not submit |
-| `labels/machines.csv` | the annotations of machine annotators, a lower reference |
-{proxies}| `labels/fields.md` | the meaning of each field of a record |
+| `labels/machines.csv` | the annotations of machine annotators |
+{machine_runs}{proxies}| `labels/fields.md` | the meaning of each field of a record |
 | `tables/` | each table as CSV and JSON |
 | `figures/` | {figures} |
 | `guidelines/` | every version of the guidelines; each record names its version |
@@ -53,6 +54,11 @@ _PREFIXES = "| `labels/prefixes.csv` | the prefixes of these lists, which show n
 _PROXIES = (
     "| `labels/proxies.csv`, `labels/census.csv` | numbers that are known of every value vector |\n"
 )
+_MACHINE_RUNS = (
+    "| `labels/machine_runs.csv`, `labels/machine_failures.csv` | the runs of language models, and "
+    "the lists at which they failed |\n"
+    "| `machine_prompts/` | the versions of the prompt that these read |\n"
+)
 _MADE_UP = (
     "Made-up annotations: a program wrote them, and no person judged a list. They show what the "
     "product does; report no number of them as a result."
@@ -74,19 +80,20 @@ def product() -> dict[str, Any]:
 
 
 def texts(
-    parameters: Mapping[str, Any], tables: Mapping[str, Table], *, proxies: bool = False
+    parameters: Mapping[str, Any], tables: Mapping[str, Table], *, files: Collection[str] = ()
 ) -> dict[str, str]:
-    """All texts of the archive by the name of their member; `proxies` says whether it has any."""
+    """All texts of the archive by the name of their member; `files` are its tables of labels."""
     said = methods_text(parameters, tables)
     references = bibliography(said, version=parameters["product"]["version"])
     made_up = parameters["study"].get("made_up", False)
     return {
-        "README.md": _readme(parameters, proxies=proxies),
+        "README.md": _readme(parameters, files),
         "methods.md": said,
         "references.bib": f"% {_MADE_UP}\n\n{references}" if made_up else references,
         "parameters.json": json_text(parameters),
         "labels/fields.md": fields_table(prefixes=_shows_prefixes(parameters))
-        + (FIELDS if proxies else ""),
+        + (PROXY_FIELDS if "proxies" in files else "")
+        + (MACHINE_FIELDS if "machine_runs" in files else ""),
     }
 
 
@@ -105,12 +112,13 @@ def _shows_prefixes(parameters: Mapping[str, Any]) -> bool:
     return bool(parameters["study"].get("list_source") == SHOWS_PREFIXES)
 
 
-def _readme(parameters: Mapping[str, Any], *, proxies: bool) -> str:
+def _readme(parameters: Mapping[str, Any], files: Collection[str]) -> str:
     wrote = parameters["product"]
     made_up = parameters["study"].get("made_up", False)
     return _README.format(
         prefixes=_PREFIXES if _shows_prefixes(parameters) else "",
-        proxies=_PROXIES if proxies else "",
+        machine_runs=_MACHINE_RUNS if "machine_runs" in files else "",
+        proxies=_PROXIES if "proxies" in files else "",
         made_up=f"\n**{_MADE_UP}**\n" if made_up else "",
         title=escaped(parameters["study"]["title"]),
         product=wrote["name"],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext
 
 from annotation_site.analysis import written
-from annotation_site.proxies.registry import announced, title_of
+from annotation_site.proxies.registry import announced, title_sentence
 from annotation_site.results.pages.remarks import remark, warnings_of
 from annotation_site.results.pages.tables import PageTable
 from annotation_site.results.pages.values import (
@@ -76,11 +76,11 @@ def by_proxy(coverage: dict[str, Row]) -> PageTable:
 
 
 def _row_name(proxy: str) -> str:
-    return gettext(title_of(proxy)) if proxy else gettext("The lists alone")
+    return str(title_sentence(proxy)) if proxy else gettext("The lists alone")
 
 
 def _columns(proxy: str) -> list[str]:
-    return [gettext("The lists alone"), *([gettext(title_of(proxy))] if proxy else [])]
+    return [gettext("The lists alone"), *([str(title_sentence(proxy))] if proxy else [])]
 
 
 def _shown(proxy: str) -> list[str]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 from annotation_site.analysis import written
 from annotation_site.annotation.models import Study
 from annotation_site.exact_words import exact
-from annotation_site.proxies.registry import announced, title_of
+from annotation_site.proxies.registry import announced, title_sentence
 from annotation_site.results.models import Snapshot
 from annotation_site.results.pages.estimate_tables import (
     CLASSICAL,
@@ -110,7 +110,7 @@ def _of_model(model: str, key: str, rows: Sequence[Row], study: Study) -> ModelE
 
 
 def _with(proxy: str) -> str:
-    return gettext("With the proxy “%(proxy)s”") % {"proxy": gettext(title_of(proxy))}
+    return gettext("With the proxy “%(proxy)s”") % {"proxy": str(title_sentence(proxy))}
 
 
 def _estimated(name: str, row: Row) -> Estimated:

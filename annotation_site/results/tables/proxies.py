@@ -6,6 +6,7 @@ from typing import Any
 from annotation_site.analysis.estimates.proxies import Proxies, proxies_of
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.models import Extraction, Kind
+from annotation_site.proxies.registry import is_of_language_model
 from annotation_site.proxies.selectors import Place, proxy_numbers
 from annotation_site.results.tables.model_names import model_names
 
@@ -49,6 +50,8 @@ def study_proxies(study: Study) -> Proxies | None:
                 for place, item in items[pk].items()
                 if place in one.values
             ]
+    # Language models last, also where another model of the study has more of the registry's.
+    titles = dict(sorted(titles.items(), key=lambda one: is_of_language_model(one[0])))
     known = {proxy for proxy, *_ in census}
     missing = {name: reason for name, reason in missing.items() if name not in known}
     return proxies_of(titles, values, census, missing) if titles else None

@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation_site.accounts.models import Role
 from annotation_site.corpus import log, services
 from annotation_site.corpus.models import Extraction, ExtractionLayer, LanguageModel
+from annotation_site.corpus.selectors import extractions
 from annotation_site.exact_words import exact
 from annotation_site.workers.models import Worker
 from ffn_extract.options import ExtractOptions
@@ -213,6 +214,23 @@ def test_the_list_is_paged_and_filtered_in_few_queries(admin, django_assert_max_
     assert "state=failed&amp;page=2" in failed  # where the page asks what is new
     assert "No extraction is in this state" in admin.get("/models/?state=ready").content.decode()
     assert admin.get("/models/?state=%3Cb%3E&page=x").status_code == 200
+
+
+def test_the_list_says_what_came_with_an_archive_without_reading_it(
+    admin, django_assert_max_num_queries
+):
+    for number in range(5):
+        Extraction.objects.create(
+            model_source=f"model{number}", state="ready", restored={"proxies": None}
+        )
+    Extraction.objects.create(model_source="own", state="ready")
+    found = {one.model_source: one for one in extractions()}
+    assert [one.is_restored for one in found.values()].count(True) == 5
+    assert not found["own"].is_restored
+    assert all("restored" in one.get_deferred_fields() for one in found.values())
+    with django_assert_max_num_queries(9):  # as above: not one for each
+        text = admin.get("/models/").content.decode()
+    assert text.count("from a study’s archive") == 5
 
 
 def test_the_page_shows_each_worker_and_what_it_does(admin):
