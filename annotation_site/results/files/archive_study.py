@@ -31,11 +31,11 @@ from annotation_site.results.tables.reading import one_moment
 STUDY_FIELDS = (
     "state", "lease_hours", "idle_days", "training_pass_percent", "on_withdrawal",
     "consent_version", "search_engine", "encyclopedia", "full_lists_only", "may_publish",
-    "drawn_from",
+    "drawn_from", "may_share",
 )  # fmt: skip
 LATER_FIELDS = {
     "idle_days": 7, "search_engine": "duckduckgo", "encyclopedia": "en", "full_lists_only": False,
-    "may_publish": False, "drawn_from": None,
+    "may_publish": False, "drawn_from": None, "may_share": False,
 }  # fmt: skip
 """Those that earlier archives lack, as they were for every study then."""
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
