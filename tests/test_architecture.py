@@ -155,7 +155,7 @@ FILES = {
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_proxies archive_reading archive_restore archive_study "
         "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
-        "methods_estimates methods_paragraph people_sentences product references"
+        "left_out methods_estimates methods_paragraph people_sentences product references"
     ),
     "results/pages": (
         "agreement attention competence disagreement disputes estimate_tables estimates "

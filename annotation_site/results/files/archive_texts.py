@@ -12,6 +12,7 @@ from annotation_site.results.files import product as own
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.archive_methods import methods
 from annotation_site.results.files.archive_proxies import FIELDS
+from annotation_site.results.files.left_out import left_out_of, left_out_words
 from annotation_site.results.files.references import bibliography
 
 _README = """\
@@ -41,7 +42,7 @@ archive format {archive_format}).
 
 People appear under codes that mean nothing outside this study{names}. Comments and descriptions are
 as people wrote them; read them before you publish the archive.
-
+{left_out}
 This command recomputes every table and text from the labels, compares, and prints what it does not
 check:
 
@@ -121,6 +122,7 @@ def _readme(parameters: Mapping[str, Any], *, proxies: bool) -> str:
         figures="none were drawn"
         if parameters["figures"] is None
         else "the figures of the results page",
+        left_out=f"\n{left_out}\n" if (left_out := left_out_words(left_out_of(parameters))) else "",
         names=", and with their user names, as requested" if parameters["with_names"] else "",
     )
 
