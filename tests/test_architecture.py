@@ -28,6 +28,7 @@ ALLOWED = {
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "proxies", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
+    "data_sets": ANYWHERE | PURE | {"corpus", "annotation", "results", "public"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -104,12 +105,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring neurons open_links people proxies "
-        "results studies traces vector_search vector_sets"
+        "contents corpus data_sets files lists measurements monitoring neurons open_links people "
+        "proxies results studies traces vector_search vector_sets"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring neurons open_links people proxies "
-        "results site studies traces vector_search vector_sets"
+        "contents corpus data_sets files lists measurements monitoring neurons open_links people "
+        "proxies results site studies traces vector_search vector_sets"
     ),
     "corpus": (
         "browsing corpora extraction_runs forecasts forms health importing layers loading "
@@ -123,7 +124,7 @@ FILES = {
     "management": "arguments base",
     "management/commands": (
         "backup createadmin createtoken doctor enqueue_measurement enqueue_model estimate "
-        "export import_annotations import_bundle migrate restore restore_study serve tidy"
+        "export import_annotations import_bundle migrate publish restore restore_study serve tidy"
     ),
     "measurements": (
         "figures files forecasts forms models options pages progress runs selectors services "
@@ -143,6 +144,10 @@ FILES = {
     ),
     "public": (
         "apps content files models selectors served services standing tasks urls views writing"
+    ),
+    "data_sets": (
+        "card citation columns croissant facts forms licences models options selectors services "
+        "source tables tasks urls views writing yaml_text"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
@@ -225,6 +230,17 @@ LATE = {
         "prometheus_client.generate_latest": "after django.setup(): as above",
         "prometheus_client.metrics_core.GaugeMetricFamily": "after django.setup(): as above",
         "prometheus_client.multiprocess.MultiProcessCollector": "after django.setup(): as above",
+    },
+    "annotation_site/data_sets/columns.py": {
+        "pyarrow": "light: in a worker",
+    },
+    "annotation_site/data_sets/services.py": {
+        "annotation_site.data_sets.writing.data_set_write": "light: in a worker",
+        "annotation_site.data_sets.writing.folder_zip": "light: in a worker",
+    },
+    "annotation_site/data_sets/tables.py": {
+        "pyarrow": "light: in a worker",
+        "pyarrow.parquet": "light: in a worker",
     },
     "annotation_site/proxies/runs.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",

@@ -14,6 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from annotation_site.accounts.models import AuditEntry, Invitation
 from annotation_site.annotation.models import TakenTime, WorkedDay
 from annotation_site.corpus.models import Extraction
+from annotation_site.data_sets.models import DataSet
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
 from annotation_site.measurements.models import Measurement
 from annotation_site.operations import doctor
@@ -44,7 +45,7 @@ class People:
 
 
 def results_at_work() -> list[ClaimedWork]:
-    """Unfinished work besides extractions, that which is being done first; seven queries."""
+    """Unfinished work besides extractions, that which is being done first; eight queries."""
     which = {"state__in": ("due", "running")}
     found: list[ClaimedWork] = [
         *_light(Measurement.objects.filter(state__in=UNMEASURED)).order_by("pk")[:100],
@@ -54,12 +55,13 @@ def results_at_work() -> list[ClaimedWork]:
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *Publication.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *DataSet.objects.filter(**which).select_related("study").order_by("pk")[:100],
     ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
 
 def failures(now: datetime) -> list[ClaimedWork]:
-    """Work that failed lately and was not tried again, the newest first; six queries."""
+    """Work that failed lately and was not tried again, the newest first; seven queries."""
     since = now - FAILED_SINCE
     extractions = Extraction.objects.filter(
         state=Extraction.State.FAILED, finished_at__gte=since
@@ -83,8 +85,13 @@ def failures(now: datetime) -> list[ClaimedWork]:
         state=Publication.State.FAILED, finished_at__gte=since
     ).select_related("study")
     proxies = ProxyRun.objects.filter(state=ProxyRun.State.FAILED, finished_at__gte=since)
+    again = DataSet.objects.filter(study=OuterRef("study"), pk__gt=OuterRef("pk"))
+    data_sets = DataSet.objects.filter(
+        ~Exists(again), state=DataSet.State.FAILED, finished_at__gte=since
+    ).select_related("study")
     rows: list[Any] = [
         *extractions, *_light(failed), *_with_model(proxies), *snapshots, *exports, *pages,
+        *data_sets,
     ]  # fmt: skip
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows
