@@ -154,7 +154,7 @@ def _results(facts: Facts) -> Iterator[str]:
         yield _table(
             ("model", "measure", "value", "95% interval", "lists"),
             [
-                (row["model"], _measure(row["measure"]), _decimal(row["value"]), _interval(row),
+                (_model(row), _measure(row["measure"]), _decimal(row["value"]), _interval(row),
                  f"{row['lists']:,}")
                 for row in rows
             ],
@@ -174,7 +174,7 @@ def _results(facts: Facts) -> Iterator[str]:
     yield _table(
         ("model", "lists of", "coverage", "95% interval", "lists"),
         [
-            (row["model"], KIND_NAMES.get(row["kind"], row["kind"]), _decimal(row["value"]),
+            (_model(row), KIND_NAMES.get(row["kind"], row["kind"]), _decimal(row["value"]),
              _interval(row), f"{row['lists']:,}")
             for row in rows
         ],
@@ -227,6 +227,10 @@ def _use(facts: Facts) -> Iterator[str]:
     yield "## Share it\n"
     yield ("Nothing was uploaded. This command uploads the folder to the Hugging Face hub:")
     yield "```\nhf upload OWNER/NAME . --repo-type dataset\n```"
+
+
+def _model(row: Mapping[str, Any]) -> str:
+    return row["model"] or "all models together"
 
 
 def _measure(name: str) -> str:

@@ -232,6 +232,7 @@ def everything_an_annotator_reaches(study, person):
         "/part/leave/", "/open/a-guess/",
         f"/studies/{study.slug}/publish/", f"/studies/{study.slug}/publish/status/",
         f"/studies/{study.slug}/publish/draft/index.html",
+        f"/studies/{study.slug}/data-set/", f"/studies/{study.slug}/data-set/status/",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
     one = Assignment.objects.get(public_id=uuid.UUID(int=101))

@@ -50,7 +50,7 @@ class DataSetView(ApiView):
 
 @counted
 class DataSetFileView(ApiView):
-    """GET a data set that is ready, as a zip file. `Repr-Digest` is its SHA-256, as in its state."""
+    """GET a ready data set as a zip file. `Repr-Digest` is its SHA-256, as in its state."""
 
     @call(*READ, media=(MEDIA_TYPE,), errors=(422,))
     def get(self, request: PersonRequest, slug: str, public_id: uuid.UUID) -> HttpResponseBase:

@@ -110,6 +110,9 @@ GET = {
     "api:exports": OWN_STUDY,
     "api:export_state": OWN_STUDY,
     "api:export_file": OWN_STUDY,
+    "api:data_sets": OWN_STUDY,
+    "api:data_set": OWN_STUDY,
+    "api:data_set_file": (401, 403, 403, 404, 404, 404),  # it was cancelled
     "api:proxies": OWN_STUDY,
     "api:proxy": OWN_STUDY,
     "api:publication": OWN_STUDY,
@@ -132,7 +135,7 @@ OF_A_STUDY = {
     "texts", "study_people", "items", "assignments", "annotations", "results",
     "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
     "retry_results",
-    "snapshots", "figures", "exports", "publication", "proxies",
+    "snapshots", "figures", "exports", "publication", "proxies", "data_sets",
 }  # fmt: skip
 
 
@@ -159,6 +162,12 @@ def trace(assignment: Any) -> dict[str, Any]:
 def proxy(study: Any, assignment: Any) -> dict[str, Any]:
     """The newest run of a proxy; in a world without one, what nothing has."""
     found = newest(ProxyRun.objects, "public_id", assignment.public_id)
+    return {"slug": study.slug, "public_id": found}
+
+
+def data_set(study: Any, assignment: Any) -> dict[str, Any]:
+    """The newest data set of the study; in a world without one, what nothing has."""
+    found = newest(study.data_sets, "public_id", assignment.public_id)
     return {"slug": study.slug, "public_id": found}
 
 
@@ -194,6 +203,8 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         },
         "trace": trace(assignment),
         "proxy": proxy(study, assignment),
+        "data_set": data_set(study, assignment),
+        "data_set_file": data_set(study, assignment),
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

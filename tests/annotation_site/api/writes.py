@@ -101,6 +101,9 @@ WRITES = {
     # Its model is not here with every value vector.
     ("api:proxies", "POST"): ({"proxy": "machine-affixes"}, (401, 403, 403, 404, 422, 422)),
     ("api:proxy", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
+    # The study is open.
+    ("api:data_sets", "POST"): ({"licence": "cc-by-4.0"}, (401, 403, 403, 404, 422, 422)),
+    ("api:data_set", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
 }
 
