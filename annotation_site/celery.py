@@ -48,6 +48,7 @@ SWEEPS = (
     "annotation_site.results.files.jobs.exports_sweep",
     "annotation_site.results.files.deletion.deletions_sweep",
     "annotation_site.public.services.publications_sweep",
+    "annotation_site.data_sets.services.data_sets_sweep",
     "annotation_site.operations.tidy.tidy_daily",
 )
 
@@ -107,17 +108,12 @@ app.autodiscover_tasks(
     [
         f"annotation_site.{stage}"
         for stage in (
-            "corpus",
-            "measurements",
-            "results",
-            "traces",
-            "public",
-            "proxies",
-            "machine_annotators",
+            "corpus", "measurements", "results", "traces", "public", "proxies",
+            "machine_annotators", "data_sets",
         )
     ],
     related_name="tasks",
-)
+)  # fmt: skip
 
 
 @before_task_publish.connect

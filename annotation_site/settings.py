@@ -157,6 +157,7 @@ INSTALLED_APPS = [
     "annotation_site.annotation",
     "annotation_site.results",
     "annotation_site.public",
+    "annotation_site.data_sets",
     "annotation_site.workers",
     "annotation_site.notices",
     "django.contrib.auth",

@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("annotation_site.results.urls")),
     path("", include("annotation_site.machine_annotators.urls")),
     path("", include("annotation_site.public.urls")),
+    path("", include("annotation_site.data_sets.urls")),
     path("", include("annotation_site.annotation.urls")),
     path("", include("annotation_site.notices.urls")),
     path("api/", include("annotation_site.api.urls")),

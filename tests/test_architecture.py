@@ -28,6 +28,7 @@ ALLOWED = {
     "explorer": ANYWHERE | PURE | {"corpus", "annotation", "proxies", "results"},
     "traces": ANYWHERE | PURE | {"corpus", "measurements", "annotation", "results", "explorer"},
     "public": ANYWHERE | PURE | {"corpus", "annotation", "results"},
+    "data_sets": ANYWHERE | PURE | {"corpus", "annotation", "results", "public"},
 }
 SHARED = {
     "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
@@ -74,10 +75,10 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "annotation_frames comparisons competence controls coverage dawid_skene intervals "
-        "majority means members missing one_annotation paper people people_intervals permutations "
-        "power prefix_shares sensitivity side_by_side stopwords strata stratified stratum_sums "
-        "two_way unjudged variance_components written"
+        "alternative_annotators annotation_frames comparisons competence controls coverage "
+        "dawid_skene intervals majority means members missing one_annotation paper people "
+        "people_intervals permutations power prefix_shares sensitivity side_by_side stopwords "
+        "strata stratified stratum_sums two_way unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays chance couples encoding groups lists matching measure omega patterns "
@@ -97,24 +98,25 @@ FILES = {
     "annotation/review": "adjudicated_annotations adjudication looks training",
     "annotation/studies": "made_up of_sets plans previews rule_words rules sampling services",
     "annotation/views": (
-        "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
+        "adjudication annotators crowd lists monitoring open_links own references studies "
+        "tutorial"
     ),
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists machine_annotators measurements monitoring neurons open_links "
-        "people proxies results studies traces vector_search vector_sets"
+        "contents corpus data_sets files lists machine_annotators measurements monitoring neurons "
+        "open_links people proxies results studies traces vector_search vector_sets"
     ),
     "api/views": (
-        "contents corpus files lists machine_annotators measurements monitoring neurons open_links "
-        "people proxies results site studies traces vector_search vector_sets"
+        "contents corpus data_sets files lists machine_annotators measurements monitoring neurons "
+        "open_links people proxies results site studies traces vector_search vector_sets"
     ),
     "corpus": (
-        "browsing censuses corpora extraction_runs forecasts forms health importing layers loading "
-        "locations log models postings receiving selectors services sweeps tasks time_left titles "
-        "urls vector_sets views"
+        "browsing censuses corpora extraction_runs forecasts forms health importing layers "
+        "loading locations log models postings receiving selectors services sweeps tasks "
+        "time_left titles urls vector_sets views"
     ),
     "exports": (
         "annotation_records archive cells csv_format json_format labels_jsonl labels_parquet "
@@ -123,7 +125,7 @@ FILES = {
     "management": "arguments base",
     "management/commands": (
         "annotate_by_machine backup createadmin createtoken doctor enqueue_measurement "
-        "enqueue_model estimate export import_annotations import_bundle migrate restore "
+        "enqueue_model estimate export import_annotations import_bundle migrate publish restore "
         "restore_study serve tidy"
     ),
     "measurements": (
@@ -134,10 +136,10 @@ FILES = {
         "answerers asking endpoint exchange_pages exchanges forecasts forms limits local messages "
         "models pages prompts replies runs selectors services sweeps tasks urls views"
     ),
-    "proxies": "census models registry runs selectors services sweeps tasks",
+    "proxies": "census language_models models registry runs selectors services sweeps tasks",
     "explorer": (
-        "agreement estimates judged landing lists lookups machines page picture places said shares "
-        "similar tokens urls views"
+        "agreement estimates judged landing lists lookups machines page picture places said "
+        "shares similar tokens urls views"
     ),
     "explorer/search": "files finding forms labels views",
     "explorer/sets": "forms members views",
@@ -147,6 +149,10 @@ FILES = {
     ),
     "public": (
         "apps content files models selectors served services standing tasks urls views writing"
+    ),
+    "data_sets": (
+        "card citation columns croissant facts forms licences models options selectors services "
+        "source tables tasks urls views writing yaml_text"
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
@@ -158,9 +164,9 @@ FILES = {
     "results/files": (
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_machine_runs archive_machines archive_methods archive_opened archive_proxies "
-        "archive_reading archive_restore archive_study "
-        "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
-        "methods_estimates methods_paragraph people_sentences product references"
+        "archive_reading archive_restore archive_study archive_texts deletion downloads jobs "
+        "labels_export labels_import labels_import_checks left_out methods_estimates "
+        "methods_paragraph people_sentences product references"
     ),
     "results/pages": (
         "agreement attention competence disagreement disputes estimate_tables estimates "
@@ -233,6 +239,17 @@ LATE = {
     },
     "annotation_site/machine_annotators/answerers.py": {
         "annotation_site.machine_annotators.endpoint.EndpointAnswerer": "light: in a worker",
+    },
+    "annotation_site/data_sets/columns.py": {
+        "pyarrow": "light: in a worker",
+    },
+    "annotation_site/data_sets/services.py": {
+        "annotation_site.data_sets.writing.data_set_write": "light: in a worker",
+        "annotation_site.data_sets.writing.folder_zip": "light: in a worker",
+    },
+    "annotation_site/data_sets/tables.py": {
+        "pyarrow": "light: in a worker",
+        "pyarrow.parquet": "light: in a worker",
     },
     "annotation_site/proxies/runs.py": {
         "ffn_extract.wordnet.open_wordnet": "light: and for one proxy of several",

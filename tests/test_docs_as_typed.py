@@ -153,7 +153,8 @@ ARGUMENTS = {
     "backup": "x.tar", "restore": "x.tar", "createadmin": "ada", "createtoken": "ada",
     "export": "study coverage --out x.csv", "enqueue_model": "gpt2",
     "enqueue_measurement": "saturation gpt2", "import_bundle": ".",
-    "import_annotations": "study x.jsonl", "restore_study": "x.zip --researcher rosa",
+    "import_annotations": "study x.jsonl", "publish": "study --out x --license mit",
+    "restore_study": "x.zip --researcher rosa",
     "serve": "--port 22900", "estimate": "study",
 }  # fmt: skip
 COMMANDS = sorted(

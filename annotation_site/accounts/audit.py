@@ -93,6 +93,9 @@ ACTIONS = {
     "vector_set_deleted": _("deleted a set of vectors"),
     "backup_made": _("made a backup"),
     "exported": _("exported results"),
+    "data_set_written": _("asked for a study's data set"),
+    "data_set_cancelled": _("cancelled a study's data set"),
+    "data_set_downloaded": _("downloaded a study's data set"),
     "annotations_imported": _("imported labels"),
 }
 

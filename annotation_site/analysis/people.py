@@ -14,6 +14,11 @@ LESSON = 5
 """Lists of one step of the learning curve."""
 
 
+def timed(times: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `times` with active time. 0 s is no measurement: the time is not known."""
+    return times[times["active_seconds"] > 0]
+
+
 def people_table(
     labels: AnnotationFrames, times: pd.DataFrame, pairs: pd.DataFrame, *, min_tokens: int
 ) -> pd.DataFrame:
@@ -35,8 +40,8 @@ def people_table(
     DataFrame
         One row per person, by id: ``annotator``, ``annotations``, ``no_pattern``, ``coverage``
         and ``concepts`` (means over the person's own annotations), ``median_seconds`` (active
-        time per list), and for each measure of `COMPARED` its mean over the pairs the person is
-        in, weighted by what each rests on.
+        time per list, missing where none is known), and for each measure of `COMPARED` its mean
+        over the pairs the person is in, weighted by what each rests on.
     """
     answers = annotation_coverage(labels, min_tokens=min_tokens)
     answers = answers.assign(no_pattern=(answers["patterns"] == 0).astype(np.int64))
@@ -46,7 +51,8 @@ def people_table(
         coverage=("coverage", "mean"),
         concepts=("concepts", "mean"),
     )
-    known = times[times["annotation_id"].isin(answers["annotation_id"])]
+    known = timed(times)
+    known = known[known["annotation_id"].isin(answers["annotation_id"])]
     people["median_seconds"] = known.groupby("annotator")["active_seconds"].median()
     for measure in COMPARED:
         rows = pairs[(pairs["measure"] == measure) & pairs["value"].notna()]
@@ -62,7 +68,7 @@ def people_table(
 
 
 def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
-    """Active time per list, by model and kind.
+    """Active time per list, by model and kind, of annotations whose time is known.
 
     Returns
     -------
@@ -70,7 +76,8 @@ def times_table(labels: AnnotationFrames, times: pd.DataFrame) -> pd.DataFrame:
         ``model``, ``kind``, ``annotations``, ``low`` (a quarter take less), ``median_seconds``,
         ``high`` (a quarter take more).
     """
-    rows = labels.annotations.merge(times[["annotation_id", "active_seconds"]], on="annotation_id")
+    known = timed(times)[["annotation_id", "active_seconds"]]
+    rows = labels.annotations.merge(known, on="annotation_id")
     rows = rows.merge(labels.lists, on="list_id")
     grouped = rows.groupby(["model", "kind"])["active_seconds"]
     table = grouped.agg(
@@ -101,19 +108,21 @@ def learning_table(
     -------
     DataFrame
         One row per step of `LESSON` lists: ``first_list``, ``last_list`` (counted from 1 within
-        each person), ``annotations``, ``median_seconds``, ``percent_agreement_concept`` (mean
+        each person), ``annotations``, ``median_seconds`` (missing where no time is known),
+        ``percent_agreement_concept`` (mean
         over these annotations of their lists' agreement; missing where none has a second
         answer).
     """
     rows = times.merge(labels.annotations[["annotation_id", "list_id"]], on="annotation_id")
     rows = rows.assign(step=rows.groupby("annotator").cumcount() // LESSON)
+    rows["known_seconds"] = rows["active_seconds"].where(rows["active_seconds"] > 0)
     measure = "percent_agreement_concept"
     one = Agreement({None: agreement.annotations[None]}, {measure: agreement.measures[measure]})
     by_list = agreement_table(one, by=["list_id"])[["list_id", "value"]]
     rows = rows.merge(by_list, on="list_id", how="left")
     table = rows.groupby("step").agg(
         annotations=("annotation_id", "size"),
-        median_seconds=("active_seconds", "median"),
+        median_seconds=("known_seconds", "median"),
         percent_agreement_concept=("value", "mean"),
     )
     first = table.index.to_numpy(dtype=np.int64) * LESSON + 1

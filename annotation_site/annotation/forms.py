@@ -244,6 +244,16 @@ class RulesForm(forms.Form):
             "or comments. Annotators read this before they start, so it cannot be changed later."
         ),
     )
+    may_share = forms.BooleanField(
+        label=_("Individual annotations may be shared as a data set"),
+        required=False,
+        help_text=_(
+            "Once the study is closed, you can write a folder that others can load: every "
+            "annotation with its descriptions, under codes that mean nothing elsewhere; never "
+            "names, and times of work and comments only where you add them. Annotators read this "
+            "before they start, so it cannot be changed later."
+        ),
+    )
 
     # What every study decides, in sight; the rest is folded, with its values in a sentence.
     USUAL = (
@@ -284,7 +294,10 @@ class RulesForm(forms.Form):
         ("researchers", _("Researchers"), ("team_may_annotate",), rule_words.researcher_words),
         ("texts", _("Texts"), ("guidelines", "consent"), rule_words.text_words),
         ("withdrawal", _("Withdrawal"), ("on_withdrawal",), rule_words.withdrawal_words),
-        ("publication", _("Publication"), ("may_publish",), rule_words.publication_words),
+        (
+            "publication", _("Publication"), ("may_publish", "may_share"),
+            rule_words.publication_words,
+        ),
     )  # fmt: skip
 
     def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:

@@ -117,6 +117,8 @@ class Study(models.Model):
     # Whether results and lists may be published once the study is closed. People read it beside the
     # consent text, so nobody has agreed to it in a study from before there was a choice.
     may_publish = models.BooleanField(default=False)
+    # Whether single annotations may be shared as a data set, under codes. They read this as well.
+    may_share = models.BooleanField(default=False)
     # Both are added to the number of revisions, so that no version of the data comes twice. What is
     # removed takes revisions away, and goes from files as well; what else changes tables (other
     # rules, more lists, a surplus answer that gets a place) adds none.

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from annotation_site.api.views import (
     contents,
     corpus,
+    data_sets,
     files,
     lists,
     machine_annotators,
@@ -32,6 +33,7 @@ LINK = f"{STUDY}/links/<uuid:public_id>"
 MACHINE_RUNS = f"{STUDY}/machine-annotators"
 MACHINE_RUN = f"{MACHINE_RUNS}/<uuid:public_id>"
 EXPORT = f"{STUDY}/exports/<uuid:public_id>"
+DATA_SET = f"{STUDY}/data-sets/<uuid:public_id>"
 urlpatterns = [
     path("lists/<uuid:public_id>", lists.ListView.as_view(), name="list"),
     path("lists/<uuid:public_id>/draft", lists.DraftView.as_view(), name="draft"),
@@ -204,6 +206,9 @@ urlpatterns = [
         machine_annotators.MachineExchangesView.as_view(),
         name="machine_exchanges",
     ),
+    path(f"{STUDY}/data-sets", data_sets.DataSetsView.as_view(), name="data_sets"),
+    path(DATA_SET, data_sets.DataSetView.as_view(), name="data_set"),
+    path(f"{DATA_SET}/file", data_sets.DataSetFileView.as_view(), name="data_set_file"),
     path(f"{STUDY}/publication", files.PublicationView.as_view(), name="publication"),
     path(f"{EXPORT}/file", files.ExportFileView.as_view(), name="export_file"),
     path(f"{STUDY}/tables/<slug:table>", results.TableView.as_view(), name="table"),

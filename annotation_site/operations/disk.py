@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from annotation_site.corpus.models import Extraction
+from annotation_site.data_sets.services import files_folder
 from annotation_site.measurements.files import work_root
 from annotation_site.operations.databases import database_file
 
@@ -72,12 +73,17 @@ def disk_use() -> DiskUse:
 def _measure() -> DiskUse:
     until = time.monotonic() + WALK_SECONDS
     exports, bundles = Path(settings.EXPORTS_DIR), Path(settings.BUNDLES_DIR)
+    data_sets = files_folder()
     models = {path: _walk([path], until) for path in _entries(Path(settings.MODELS_DIR))}
     others = (bundles / ".incoming", work_root())
     found = {
         "uploads": _walk([others[0]], until),
-        "exports": _walk([path for path in _entries(exports) if not path.is_dir()], until),
-        "figures": _walk([path for path in _entries(exports) if path.is_dir()], until),
+        "exports": _walk(
+            [path for path in _entries(exports) if not path.is_dir() or path == data_sets], until
+        ),
+        "figures": _walk(
+            [path for path in _entries(exports) if path.is_dir() and path != data_sets], until
+        ),
         "queue": _walk([settings.VAR_DIR / "queue"], until),
         "measurements": _walk([work_root()], until),
         "bundles": _walk([path for path in _entries(bundles) if path not in others], until),

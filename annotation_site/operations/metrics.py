@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from annotation_site.annotation.models import Revision
 from annotation_site.corpus.models import Extraction, ExtractionLayer
+from annotation_site.data_sets.models import DataSet
 from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import Measurement
 from annotation_site.proxies.models import ProxyRun
@@ -147,6 +148,7 @@ def _waiting() -> dict[str, int]:
         ).count(),
         "snapshots": Snapshot.objects.filter(state=Snapshot.State.DUE).count(),
         "exports": ExportJob.objects.filter(state=ExportJob.State.DUE).count(),
+        "data_sets": DataSet.objects.filter(state=DataSet.State.DUE).count(),
         "publications": Publication.objects.filter(state=Publication.State.DUE).count(),
     }
 

@@ -14,6 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from annotation_site.accounts.models import AuditEntry, Invitation
 from annotation_site.annotation.models import Study, TakenTime, WorkedDay
 from annotation_site.corpus.models import Extraction
+from annotation_site.data_sets.models import DataSet
 from annotation_site.machine_annotators.models import UNFINISHED as UNANNOTATED
 from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import UNFINISHED as UNMEASURED
@@ -57,6 +58,7 @@ def results_at_work() -> list[ClaimedWork]:
         *ExportJob.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *StudyDeletion.objects.filter(**which).select_related("study").order_by("pk")[:100],
         *Publication.objects.filter(**which).select_related("study").order_by("pk")[:100],
+        *DataSet.objects.filter(**which).select_related("study").order_by("pk")[:100],
     ]
     return sorted(found, key=lambda row: getattr(row, "state", "") != "running")
 
@@ -86,10 +88,14 @@ def failures(now: datetime) -> list[ClaimedWork]:
         state=Publication.State.FAILED, finished_at__gte=since
     ).select_related("study")
     proxies = ProxyRun.objects.filter(state=ProxyRun.State.FAILED, finished_at__gte=since)
+    again = DataSet.objects.filter(study=OuterRef("study"), pk__gt=OuterRef("pk"))
+    data_sets = DataSet.objects.filter(
+        ~Exists(again), state=DataSet.State.FAILED, finished_at__gte=since
+    ).select_related("study")
     machines = MachineRun.objects.filter(state=MachineRun.State.FAILED, finished_at__gte=since)
     rows: list[Any] = [
         *extractions, *_light(failed), *_with_model(proxies), *_of_study(machines), *snapshots,
-        *exports, *pages,
+        *exports, *pages, *data_sets,
     ]  # fmt: skip
     rows.sort(key=lambda row: row.finished_at or now, reverse=True)
     return rows

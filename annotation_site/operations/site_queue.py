@@ -12,6 +12,7 @@ from annotation_site.corpus.health import Health, WorkerHealth
 from annotation_site.corpus.models import Extraction
 from annotation_site.corpus.selectors import STEP_TITLES
 from annotation_site.corpus.time_left import TimeLeft
+from annotation_site.data_sets.models import DataSet
 from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import Measurement
 from annotation_site.proxies.models import ProxyRun
@@ -72,7 +73,7 @@ def _queued_extraction(one: TimeLeft) -> Queued:
 def _queued(row: Any) -> Queued:
     at_work = row.state == "running"
     done, total = getattr(row, "step_done", None), getattr(row, "step_total", None)
-    if isinstance(row, ExportJob | ProxyRun | MachineRun):
+    if isinstance(row, ExportJob | ProxyRun | MachineRun | DataSet):
         done, total = row.done, row.total
     return Queued(
         title=title_of(row),
@@ -103,6 +104,8 @@ def title_of(row: Any) -> str:
         return gettext("Deletion of “%(study)s”") % study
     if isinstance(row, Publication):
         return gettext("Public page of “%(study)s”") % study
+    if isinstance(row, DataSet):
+        return gettext("Data set of “%(study)s”") % study
     content = CONTENTS.get(row.content)
     return gettext("%(file)s of “%(study)s”") % {
         "file": content.title if content else row.content, **study,
@@ -122,6 +125,8 @@ def address_of(row: Any) -> str:
         return ""  # nobody can see the study any more
     if isinstance(row, Publication):
         return reverse("public:publish", args=[row.study.slug])
+    if isinstance(row, DataSet):
+        return reverse("data_sets:data_set", args=[row.study.slug])
     name = "results:results" if isinstance(row, Snapshot) else "results:exports"
     return reverse(name, args=[row.study.slug])
 

@@ -28,6 +28,8 @@ from annotation_site.api.once import KEPT
 from annotation_site.corpus.corpora import copies_of_gone_corpora
 from annotation_site.corpus.models import UNFINISHED, Extraction, LogLine
 from annotation_site.corpus.receiving import old_files, path_remove
+from annotation_site.data_sets import services
+from annotation_site.data_sets.models import DataSet
 from annotation_site.database_pages import log_empty
 from annotation_site.machine_annotators.models import MachineExchange
 from annotation_site.measurements.files import stray_folders
@@ -96,6 +98,22 @@ def export_rows(dry_run: bool) -> list[str]:
         requested_at__lt=_ended_before(),
     )
     return _rows("rows of exports", over, dry_run)
+
+
+def data_set_files(dry_run: bool) -> list[str]:
+    """Remove data sets past EXPORT_DAYS, and files without a row."""
+    found = [str(services.file_path(row)) for row in services.data_sets_over()]
+    found += [str(path) for path in services.stray_files()]
+    if not dry_run:
+        services.data_sets_expire()
+    return found
+
+
+def data_set_rows(dry_run: bool) -> list[str]:
+    """Remove rows of removed data sets, KEEP_ENDED_DAYS after their request."""
+    ended = (DataSet.State.EXPIRED, DataSet.State.FAILED, DataSet.State.CANCELLED)
+    over = DataSet.objects.filter(state__in=ended, requested_at__lt=_ended_before())
+    return _rows("rows of data sets", over, dry_run)
 
 
 def uploads(dry_run: bool) -> list[str]:
@@ -219,6 +237,8 @@ def counters(dry_run: bool) -> list[str]:
 RULES: dict[str, Callable[[bool], list[str]]] = {
     "export files": export_files,
     "export rows": export_rows,
+    "data set files": data_set_files,
+    "data set rows": data_set_rows,
     "uploads": uploads,
     "corpus copies": corpus_copies,
     "bundle folders": bundle_folders,

@@ -50,12 +50,13 @@ def problem_of(study: Study) -> str:
         )
     if study.state not in KEPT:
         return _("This study is not closed. Close it, then publish it.")
-    if not _annotations(study):
+    if not has_annotations(study):
         return _("This study has no annotations that count, so there is nothing to publish.")
     return ""
 
 
-def _annotations(study: Study) -> bool:
+def has_annotations(study: Study) -> bool:
+    """Whether a study has an annotation that counts."""
     return Assignment.objects.filter(
         item__study=study,
         item__use=Item.Use.STUDY,

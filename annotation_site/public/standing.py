@@ -98,9 +98,14 @@ def places(
     return found
 
 
-def named(studies: Iterable[Study], *, reader: User) -> list[str]:
-    """Studies by their titles; those that the reader does not run only by their number."""
+def named(studies: Iterable[Study], *, reader: User | None) -> list[str]:
+    """Studies by their titles; those that the reader does not run only by their number.
+
+    Without a reader, somebody at the server's command line asks, who can see all of them.
+    """
     studies = list(studies)
+    if reader is None:
+        return [f"“{one.title}”" for one in studies]
     runs = set(studies_of(reader).filter(pk__in=[one.pk for one in studies]).values_list("pk"))
     own = [f"“{one.title}”" for one in studies if (one.pk,) in runs]
     others = len(studies) - len(own)
@@ -112,7 +117,7 @@ def named(studies: Iterable[Study], *, reader: User) -> list[str]:
     return own
 
 
-def against_words(study: Study, *, reader: User) -> str:
+def against_words(study: Study, *, reader: User | None) -> str:
     """The sentence on the studies that stand against a public page; empty without any."""
     against = studies_against(study)
     if not against:

@@ -15,6 +15,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
     client_of,
+    make_data_set,
     make_machine_run,
     make_measurement,
     make_proxy_run,
@@ -230,6 +231,10 @@ GET = {
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
+    "data_sets:data_set": (302, 403, 403, 404, 200, 200),
+    "data_sets:status": (302, 403, 403, 404, 200, 200),
+    "data_sets:file": (302, 403, 403, 404, 404, 404),  # it was cancelled
+    "data_sets:cancel": (302, 403, 403, 405, 405, 405),
     # What a researcher switched on, for everybody.
     "public:listed": (200, 200, 200, 200, 200, 200),
     "public:page": (200, 200, 200, 200, 200, 200),
@@ -265,6 +270,7 @@ def world_make() -> tuple[int, int]:
     make_trace(requested_by=researcher_of(study))
     make_proxy_run(study)
     make_machine_run(study)
+    make_data_set(study)
     return study.pk, assignment_of(study).pk
 
 
@@ -432,6 +438,10 @@ def address(name: str, study, assignment) -> str:
             f"machine_annotators:{name}": addresses.machine_run(study, assignment)
             for name in ("cancel", "continue", "delete", "exchanges", "exchanges_delete")
         },
+        "data_sets:data_set": {"slug": study.slug},
+        "data_sets:status": {"slug": study.slug},
+        "data_sets:file": addresses.data_set(study, assignment),
+        "data_sets:cancel": addresses.data_set(study, assignment),
         "results:exports": {"slug": study.slug},
         "results:exports_status": {"slug": study.slug},
         "results:export_file": {

@@ -4,7 +4,7 @@ import json
 import uuid
 import zlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from annotation_site.corpus.models import (
     Vector,
     VectorSet,
 )
+from annotation_site.data_sets.models import DataSet
 from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.machine_annotators.selectors import rules_of
 from annotation_site.measurements.files import ReadFile, files_store
@@ -217,6 +218,12 @@ def make_machine_run(study: Study, **changes: Any) -> MachineRun:
 
 
 TRACE = Path(__file__).parent.parent / "ffn_extract" / "data" / "trace.json"
+
+
+def make_data_set(study: Study, **changes: Any) -> DataSet:
+    """A cancelled data set of a study."""
+    choices = {"licence": "cc-by-4.0", "day": date(2026, 3, 2), "state": DataSet.State.CANCELLED}
+    return DataSet.objects.create(study=study, **{**choices, **changes})
 
 
 def make_trace(model: LanguageModel | None = None, **changes: Any) -> Trace:

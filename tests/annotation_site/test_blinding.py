@@ -238,6 +238,7 @@ def everything_an_annotator_reaches(study, person):
         f"/studies/{study.slug}/publish/draft/index.html",
         *(f"/studies/{study.slug}/machine-annotators/{part}" for part in
           ("", "status/", "prompt/", "new/")),
+        f"/studies/{study.slug}/data-set/", f"/studies/{study.slug}/data-set/status/",
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
     one = Assignment.objects.get(public_id=uuid.UUID(int=101))

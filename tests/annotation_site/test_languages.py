@@ -28,9 +28,9 @@ CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
 # What an annotator sees, and everybody's account, login and errors; other pages are in English.
 ANNOTATORS = {
     "annotation": (
-        "_dialogs", "_header", "_may_publish", "_on_withdrawal", "_own_study", "_pairs",
-        "_patterns", "_entry_by_entry", "_training", "comparison", "consent", "feedback", "hours",
-        "list", "study", "tutorial", "withdraw",
+        "_dialogs", "_header", "_may_publish", "_may_share", "_on_withdrawal", "_own_study",
+        "_pairs", "_patterns", "_entry_by_entry", "_training", "comparison", "consent", "feedback",
+        "hours", "list", "study", "tutorial", "withdraw",
     ),
     "accounts": (
         "_form", "account", "enter", "join", "no_mail", "token_made", "token_new", "tokens",

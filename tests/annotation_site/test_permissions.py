@@ -187,6 +187,16 @@ def test_who_may_compute_and_cancel_proxies(world):
     assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 302, 302)
 
 
+def test_who_may_ask_for_a_data_set_and_cancel_one(world):
+    study, assignment, clients = world
+    url = address("data_sets:data_set", study, assignment)
+    # The study is open.
+    found = tuple(c.post(url, {"licence": "mit"}).status_code for c in clients)
+    assert found == (302, 403, 403, 404, 422, 422)
+    url = address("data_sets:cancel", study, assignment)
+    assert tuple(c.post(url).status_code for c in clients) == (302, 403, 403, 404, 302, 302)
+
+
 def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
     study, assignment, clients = world
     for name in (
@@ -194,7 +204,7 @@ def test_pages_send_a_strict_policy_and_load_nothing_from_elsewhere(world):
         "results:home", "results:results", "corpus:models", "annotation:new", "annotation:rules",
         "annotation:people", "annotation:run", "results:lists", "results:adjudication",
         "results:list",
-        "results:exports", "results:estimates",
+        "results:exports", "results:estimates", "data_sets:data_set",
     ):  # fmt: skip
         client = clients[2] if name == "annotation:list" else clients[5]
         response = client.get(address(name, study, assignment))

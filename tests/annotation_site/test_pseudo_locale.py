@@ -121,6 +121,8 @@ REFUSED = (
     ("annotator", "account_change_password", {"oldpassword": "a", "password1": "b"}),
     ("researcher", "accounts:invite", {"uses": "0", "days": "1000"}),
     ("researcher", "results:exports", {}),
+    ("researcher", "data_sets:data_set", {}),
+    ("researcher", "data_sets:data_set", {"licence": "mit"}),
     ("researcher", "results:estimates_compute", {"proxy": "nothing"}),
     ("researcher", "results:estimates_compute", {"proxy": "norm"}),
     ("researcher", "results:estimates_compute", {"proxy": "machine-affixes"}),

@@ -71,7 +71,7 @@ def test_an_archive_holds_all_that_a_reader_needs(study, data):
         "labels/lists.csv", "labels/machines.csv", "labels/labels.jsonl", "labels/labels.parquet",
         "labels/skips.csv", "labels/tokens.csv", *RESTORE_MEMBERS,
         *(f"figures/{name}.{kind}" for kind in ("pdf", "svg") for name in (
-            "coverage-across-layers-0", "coverage-by-kind", "time-per-list", "learning-curve",
+            "coverage-across-layers-0", "coverage-by-kind",  # nobody's time is known
         )), CHECKSUMS,
     }  # fmt: skip
     parameters = json.loads(found["parameters.json"])

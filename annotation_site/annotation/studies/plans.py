@@ -168,6 +168,7 @@ class StudyPlan:
     consent: str = ""
     on_withdrawal: str = Study.OnWithdrawal.KEEP
     may_publish: bool = False
+    may_share: bool = False
 
     @property
     def protocol(self) -> Protocol:
@@ -190,6 +191,7 @@ STORED = (
     "min_tokens", "several_patterns_per_token", "training_pass_percent", "repeat_percent",
     "lease_hours", "idle_days", "show_glosses", "gloss_rule", "highlight_spellings",
     "search_engine", "encyclopedia", "seed", "team_may_annotate", "on_withdrawal", "may_publish",
+    "may_share",
 )  # fmt: skip
 
 

@@ -130,7 +130,13 @@ def withdrawal_words(values: Values) -> str:
 
 
 def publication_words(values: Values) -> str:
-    """Whether results and lists may be published."""
+    """Whether results and lists may be published, and single annotations shared."""
     if values["may_publish"]:
-        return _("Results and lists may be published once the study is closed.")
-    return _("Nothing of the study may be published here.")
+        results = _("Results and lists may be published once the study is closed.")
+    else:
+        results = _("Nothing of the study may be published here.")
+    if values.get("may_share"):
+        annotations = _("Single annotations may be shared as a data set, under codes.")
+    else:
+        annotations = _("Single annotations may not be shared.")
+    return f"{results} {annotations}"

@@ -91,6 +91,13 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
                 "Duplicate the study to change it."
             )
         )
+    if "may_share" in changed and study.memberships.exclude(consented_at=None).exists():
+        raise Invalid(
+            _(
+                "People have read whether single annotations may be shared, and agreed. Duplicate "
+                "the study to change it."
+            )
+        )
     if "list_source" in changed and _begun(study).exists():
         raise Invalid(
             _(

@@ -245,6 +245,7 @@ class WorkDetail(Work):
         Study.OnWithdrawal.choices, source="membership.study.on_withdrawal"
     )
     may_publish = serializers.BooleanField(source="membership.study.may_publish")
+    may_share = serializers.BooleanField(source="membership.study.may_share")
 
 
 class Consent(Fields):

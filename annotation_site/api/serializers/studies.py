@@ -48,6 +48,7 @@ class StudyFields(serializers.Serializer):
     seed = serializers.IntegerField()
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices)
     may_publish = serializers.BooleanField()
+    may_share = serializers.BooleanField()
     made_up = serializers.BooleanField()
     slots = serializers.IntegerField()
     annotations = serializers.IntegerField()
@@ -120,6 +121,7 @@ class Rules(Fields):
     seed = number("seed", required=False)
     on_withdrawal = serializers.ChoiceField(Study.OnWithdrawal.choices, required=False)
     may_publish = serializers.BooleanField(required=False)
+    may_share = serializers.BooleanField(required=False)
 
 
 class Plan(Rules):

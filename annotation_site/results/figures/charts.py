@@ -210,7 +210,8 @@ def agreement_matrix(pairs: pd.DataFrame, people: Sequence[str]) -> FigurePlan |
 
 
 def learning_curve(table: pd.DataFrame) -> FigurePlan | None:
-    """Time and agreement by number of lists done; None without an annotation."""
+    """Time and agreement by number of lists done; None where no time is known."""
+    table = table[table["median_seconds"].notna()]
     if not len(table):
         return None
     title = "Practice: time and agreement by lists done"

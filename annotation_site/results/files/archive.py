@@ -1,7 +1,7 @@
 """Write a study's replication archive. Only workers import this: it loads pandas."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from tempfile import TemporaryFile
@@ -47,6 +47,12 @@ from annotation_site.results.files.archive_proxies import (
 )
 from annotation_site.results.files.archive_study import study_members
 from annotation_site.results.files.labels_export import Report, annotation_records
+from annotation_site.results.files.left_out import (
+    COMMENTS,
+    LEFT_OUT,
+    TIMES,
+    reason_without_words,
+)
 from annotation_site.results.files.methods_paragraph import extraction_rows, rules_of
 from annotation_site.results.snapshots.computation import figures_again, populations_of
 from annotation_site.results.snapshots.selectors import figures_of, results_state
@@ -64,17 +70,28 @@ from annotation_site.sentences import Sentence
 
 NOTHING = gettext_noop("This study has no annotations yet, so there is nothing to export.")
 TABLE_FORMATS = ("csv", "json")
+OF_TIMES = ("time-per-list", "learning-curve")
+"""Names of the figures that show how long people took."""
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "matplotlib", "Django")
 
 
-def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Report) -> None:
+def archive_write(
+    study: Study,
+    file: IO[bytes],
+    *,
+    with_names: bool,
+    report: Report,
+    left_out: Collection[str] = (),
+) -> None:
     """Write the archive: the same bytes for the same data, filters and packages.
 
+    `left_out` names what it is written without, of `left_out.LEFT_OUT`; it says so itself.
     Raises Invalid for a study in which nothing was submitted.
     """
     version = data_version(study.pk)
     with TemporaryFile() as jsonl, TemporaryFile() as parquet:
-        _labels_write(study, (jsonl, parquet), with_names=with_names, report=report)
+        records = annotation_records(study, with_names=with_names, left_out=left_out, report=report)
+        _labels_write(records, (jsonl, parquet))
         lists = list(study_lists(study))
         with one_moment():  # a run of a language model is in all of its files, or in none
             prompts = prompts_of(study)
@@ -83,7 +100,7 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
                 "tokens": Table("tokens", TOKEN_COLUMNS, list(_tokens(study))),
                 **_prefixes(study),
                 "machines": Table("machines", MACHINE_COLUMNS, list(_machines(study, lists))),
-                "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study))),
+                "skips": Table("skips", SKIP_COLUMNS, list(study_skips(study, left_out))),
                 **_proxies(study),
                 **run_tables(study, _numbers(study)),
             }
@@ -95,6 +112,8 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
         tables = dict(tables_of(request))
         counts = facts.counts(request, lists, files["skips"].rows)
         parameters = _parameters(study, version, choices, counts, with_names=with_names)
+        if left_out:
+            parameters["left_out"] = [name for name in LEFT_OUT if name in left_out]
         with ArchiveWriter(file) as archive:
             texts = archive_texts.texts(parameters, tables, files=set(files))
             for name, text in texts.items():
@@ -109,13 +128,13 @@ def archive_write(study: Study, file: IO[bytes], *, with_names: bool, report: Re
                 archive.add(f"labels/{table.name}.csv", written)
             archive.add("labels/labels.jsonl", _pieces(jsonl))
             archive.add("labels/labels.parquet", _pieces(parquet))
-            for name, pieces in study_members(study):
+            for name, pieces in study_members(study, left_out):
                 archive.add(name, pieces)
             for name, table in tables.items():
                 for extension in TABLE_FORMATS:
                     written = EXPORT_FORMATS[extension].write(marked(table, study.made_up))
                     archive.add(f"tables/{name}.{extension}", written)
-            for name, content in _figures(study):
+            for name, content in _figures(study, left_out):
                 archive.add(f"figures/{name}", [content])
 
 
@@ -152,14 +171,12 @@ def _settings(study: Study) -> TableSettings:
     return replace(found, keys=tuple(keys.itertuples(index=False, name=None)))
 
 
-def _labels_write(
-    study: Study, files: tuple[IO[bytes], IO[bytes]], *, with_names: bool, report: Report
-) -> None:
+def _labels_write(records: Iterable[AnnotationRecord], files: tuple[IO[bytes], IO[bytes]]) -> None:
     """Fill both files in one pass, and go back to the start of the first."""
     jsonl, parquet = files
     writers = labels_jsonl.JsonlWriter(jsonl), labels_parquet.ParquetWriter(parquet)
     written = 0
-    for record in annotation_records(study, with_names=with_names, report=report):
+    for record in records:
         written += 1
         for writer in writers:
             writer.write(record)
@@ -204,13 +221,15 @@ def _numbers(study: Study) -> dict[int, int]:
     return {pk: number for number, pk in enumerate(items, start=1)}
 
 
-def study_skips(study: Study) -> Iterator[tuple[Any, ...]]:
-    """Rows of SKIP_COLUMNS."""
+def study_skips(study: Study, left_out: Collection[str] = ()) -> Iterator[tuple[Any, ...]]:
+    """Rows of SKIP_COLUMNS, without what is left out."""
     numbers = _numbers(study)
     with one_moment():
         rows = list(skip_rows(study))
-    for item, *told in rows:
-        yield (numbers[item], *(one or None for one in told))
+    for item, code, purpose, state, opened_at, skipped_at, reason in rows:
+        times = (None, None) if TIMES in left_out else (opened_at or None, skipped_at or None)
+        said = reason_without_words(reason) if COMMENTS in left_out else reason
+        yield (numbers[item], code or None, purpose, state, *times, said or None)
 
 
 def _tokens(study: Study) -> Iterator[tuple[Any, ...]]:
@@ -311,18 +330,20 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _figures(study: Study) -> Iterator[tuple[str, bytes]]:
+def _figures(study: Study, left_out: Collection[str] = ()) -> Iterator[tuple[str, bytes]]:
     """The newest snapshot's figures by file name: as on the page, and for print.
 
-    Without the matrix, which names people by what the site calls them, not by their codes.
+    Without the matrix, which names people by what the site calls them, not by their codes, and
+    without those of times where times are left out.
     """
+    hidden = {"agreement-matrix", *(OF_TIMES if TIMES in left_out else ())}
     snapshot = results_state(study).snapshot
     if snapshot is None:
         return
     _, files = figures_again(study, snapshot.tables, ("pdf", "svg"))
     for figure in figures_of(snapshot):
         for (name, extension), content in files.items():
-            if name == figure["name"] != "agreement-matrix":
+            if name == figure["name"] and name not in hidden:
                 yield f"{name}.{extension}", content
 
 

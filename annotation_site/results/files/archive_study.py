@@ -5,7 +5,7 @@ about models, people by their codes, and the lists that people hold without an a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,17 +25,23 @@ from annotation_site.corpus.models import Float32ArrayField, LanguageModel, Toke
 from annotation_site.exports.annotation_records import moment_text
 from annotation_site.results.files.archive_annotations import PREFIXES_MEMBER
 from annotation_site.results.files.archive_texts import json_text
+from annotation_site.results.files.left_out import (
+    COMMENTS,
+    NO_MOMENT,
+    TIMES,
+    reason_without_words,
+)
 from annotation_site.results.pseudonyms import pseudonyms_of
 from annotation_site.results.tables.reading import one_moment
 
 STUDY_FIELDS = (
     "state", "lease_hours", "idle_days", "training_pass_percent", "on_withdrawal",
     "consent_version", "search_engine", "encyclopedia", "full_lists_only", "may_publish",
-    "drawn_from",
+    "drawn_from", "may_share",
 )  # fmt: skip
 LATER_FIELDS = {
     "idle_days": 7, "search_engine": "duckduckgo", "encyclopedia": "en", "full_lists_only": False,
-    "may_publish": False, "drawn_from": None,
+    "may_publish": False, "drawn_from": None, "may_share": False,
 }  # fmt: skip
 """Those that earlier archives lack, as they were for every study then."""
 PERSON_TIMES = ("consented_at", "withdrawn_at", "removed_at", "training_waived_at")
@@ -58,11 +64,13 @@ WITHOUT_TOKENS: dict[str, Any] = {"scores": [], "bottom_token_ids": None, "botto
 _PACKED = {f.name for f in Vector._meta.concrete_fields if isinstance(f, Float32ArrayField)}
 
 
-def study_members(study: Study) -> Iterator[tuple[str, Iterator[bytes]]]:
+def study_members(
+    study: Study, left_out: Collection[str] = ()
+) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each member; the names are `archive_annotations.RESTORE_MEMBERS`."""
     with one_moment():
-        rows = list(_assignments(study))
-    yield "restore/study.json", iter([json_text(_study(study)).encode()])
+        rows = list(_assignments(study, left_out))
+    yield "restore/study.json", iter([json_text(_study(study, left_out)).encode()])
     yield "restore/tokens.jsonl", map(_line, _tokens(study))
     yield "restore/vectors.jsonl", map(_line, _vectors(study))
     if study.list_source == Study.ListSource.TRIGGER_PREFIXES:
@@ -70,20 +78,21 @@ def study_members(study: Study) -> Iterator[tuple[str, Iterator[bytes]]]:
     yield "restore/assignments.jsonl", map(_line, rows)
 
 
-def _study(study: Study) -> dict[str, Any]:
+def _study(study: Study, left_out: Collection[str]) -> dict[str, Any]:
+    moment = _no_moment if TIMES in left_out else _moment
     texts = ConsentText.objects.filter(study=study).order_by("version")
     guidelines = Guidelines.objects.filter(study=study).order_by("version")
     return {
         "study": {name: getattr(study, name) for name in STUDY_FIELDS},
-        "created_at": _moment(study.created_at),
+        "created_at": moment(study.created_at),
         "consent": [
-            {"version": one.version, "text": one.text, "created_at": _moment(one.created_at)}
+            {"version": one.version, "text": one.text, "created_at": moment(one.created_at)}
             for one in texts
         ],
         "guidelines": [
-            {"version": one.version, "created_at": _moment(one.created_at)} for one in guidelines
+            {"version": one.version, "created_at": moment(one.created_at)} for one in guidelines
         ],
-        "people": list(_people(study)),
+        "people": list(_people(study, left_out)),
         "extractions": [
             {
                 "bundle_digest": one.bundle_digest,
@@ -95,11 +104,12 @@ def _study(study: Study) -> dict[str, Any]:
     }
 
 
-def _people(study: Study) -> Iterator[dict[str, Any]]:
+def _people(study: Study, left_out: Collection[str]) -> Iterator[dict[str, Any]]:
     """Memberships by code, of researchers only those who adjudicated.
 
     Nothing tells of somebody who left and of whom no annotation is kept.
     """
+    moment = _no_moment if TIMES in left_out else _moment
     codes = pseudonyms_of(study)
     at_work = Q(role=Membership.Role.ANNOTATOR) | Q(assignments__isnull=False)
     kept = Assignment.objects.filter(membership=OuterRef("pk")).exclude(state=State.WITHDRAWN)
@@ -110,7 +120,7 @@ def _people(study: Study) -> Iterator[dict[str, Any]]:
                 "annotator": codes[member.user_id],
                 "role": member.role,
                 "consent_version": member.consent_version,
-                **{name: _moment(getattr(member, name)) for name in PERSON_TIMES},
+                **{name: moment(getattr(member, name)) for name in PERSON_TIMES},
             }
 
 
@@ -153,8 +163,9 @@ def _shortest(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def _assignments(study: Study) -> Iterator[dict[str, Any]]:
+def _assignments(study: Study, left_out: Collection[str]) -> Iterator[dict[str, Any]]:
     """Lists that people hold or held without an annotation; without a draft, which is nobody's."""
+    moment = _no_moment if TIMES in left_out else _moment
     codes = pseudonyms_of(study)
     items = study.items.order_by("pk").values_list("pk", flat=True)
     numbers = {pk: number for number, pk in enumerate(items, start=1)}
@@ -182,10 +193,14 @@ def _assignments(study: Study) -> Iterator[dict[str, Any]]:
             "annotator": code,
             "role": role,
             **{name: getattr(row, name) for name in ASSIGNMENT_FIELDS},
-            "opened_at": _moment(row.opened_at),
-            "skipped_at": _moment(row.skipped_at) if skipped else None,
+            "opened_at": moment(row.opened_at),
+            "skipped_at": moment(row.skipped_at) if skipped else None,
             "skip_reason": row.skip_reason if skipped else "",
         }
+        if TIMES in left_out:
+            told["active_seconds"] = 0
+        if COMMENTS in left_out:
+            told["skip_reason"] = reason_without_words(told["skip_reason"])
         rows.append((number, row.purpose, code, role, told))
     rows.sort(key=lambda row: row[:4])
     yield from (told for *_, told in rows)
@@ -193,6 +208,10 @@ def _assignments(study: Study) -> Iterator[dict[str, Any]]:
 
 def _moment(moment: datetime | None) -> str | None:
     return moment_text(moment.astimezone(UTC)) if moment else None
+
+
+def _no_moment(moment: datetime | None) -> str | None:
+    return moment_text(NO_MOMENT) if moment else None
 
 
 def _line(values: dict[str, Any]) -> bytes:

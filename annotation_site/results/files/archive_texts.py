@@ -13,6 +13,7 @@ from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.archive_machines import FIELDS as MACHINE_FIELDS
 from annotation_site.results.files.archive_methods import methods
 from annotation_site.results.files.archive_proxies import FIELDS as PROXY_FIELDS
+from annotation_site.results.files.left_out import left_out_of, left_out_words
 from annotation_site.results.files.references import bibliography
 
 _README = """\
@@ -42,7 +43,7 @@ archive format {archive_format}).
 
 People appear under codes that mean nothing outside this study{names}. Comments and descriptions are
 as people wrote them; read them before you publish the archive.
-
+{left_out}
 This command recomputes every table and text from the labels, compares, and prints what it does not
 check:
 
@@ -129,6 +130,7 @@ def _readme(parameters: Mapping[str, Any], files: Collection[str]) -> str:
         figures="none were drawn"
         if parameters["figures"] is None
         else "the figures of the results page",
+        left_out=f"\n{left_out}\n" if (left_out := left_out_words(left_out_of(parameters))) else "",
         names=", and with their user names, as requested" if parameters["with_names"] else "",
     )
 

@@ -2,7 +2,8 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -14,6 +15,7 @@ from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Assignment, Pattern, PatternMember, Study
 from annotation_site.corpus.models import Token, Vector
 from annotation_site.exports.annotation_records import AnnotationRecord, RecordPattern
+from annotation_site.results.files.left_out import COMMENTS, TIMES, nth_moment
 from annotation_site.results.models import Pseudonym
 from annotation_site.results.pseudonyms import pseudonyms_ensure
 from annotation_site.results.tables.reading import one_moment
@@ -48,14 +50,19 @@ _COLUMNS = {
 
 
 def annotation_records(
-    study: Study, *, with_names: bool = False, report: Report = lambda done, total: None
+    study: Study,
+    *,
+    with_names: bool = False,
+    left_out: Collection[str] = (),
+    report: Report = lambda done, total: None,
 ) -> Iterator[AnnotationRecord]:
     """Every submitted annotation of the study, whatever its purpose, in a fixed order.
 
     The order is that of list (bundle, kind, layer, index), annotator's code, purpose and role. Each
     record is one whole submission, also while people go on working, and scores are those that the
     reference annotation among the same records gives; answers that come in after the first record
-    are left to the next export. `report(done, total)` follows each chunk.
+    are left to the next export. `left_out` names what records are without, of
+    `left_out.LEFT_OUT`. `report(done, total)` follows each chunk.
     """
     pseudonyms_ensure(study=study)
     submitted = _submitted(study)
@@ -64,12 +71,24 @@ def annotation_records(
     for key, item in submitted.values_list("pk", "item_id").iterator(chunk_size=2000):
         keys.append(key)
         items.append(item)
+    in_time = submitted.order_by("submitted_at", "pk").values_list("pk", flat=True)
+    ranks = {pk: n for n, pk in enumerate(in_time, start=1)} if TIMES in left_out else {}
     report(0, len(keys))
     for start, end in _chunks(items):
         chunk = keys[start:end]
         which = submitted.order_by().filter(pk__in=list(chunk))
-        yield from _records(study, which, chunk, with_names)
+        for key, record in _records(study, which, chunk, with_names):
+            yield _without(record, left_out, ranks.get(key, 0))
         report(end, len(keys))
+
+
+def _without(record: AnnotationRecord, left_out: Collection[str], rank: int) -> AnnotationRecord:
+    """The record without what is left out; `rank` is the submission's number in their order."""
+    if COMMENTS in left_out:
+        record = replace(record, comment="")
+    if TIMES in left_out:
+        record = replace(record, opened_at=None, submitted_at=nth_moment(rank), active_seconds=0)
+    return record
 
 
 def _chunks(items: "array[int]") -> Iterator[tuple[int, int]]:
@@ -106,7 +125,7 @@ def _submitted(study: Study) -> QuerySet[Assignment]:
 
 def _records(
     study: Study, which: QuerySet[Assignment], order: "array[int]", with_names: bool
-) -> Iterator[AnnotationRecord]:
+) -> Iterator[tuple[int, AnnotationRecord]]:
     with one_moment():
         rows = _rows(which)
         patterns = _patterns(rows)
@@ -127,7 +146,8 @@ def _records(
                 min_tokens=study.min_tokens,
             )
         row["made_up"] = study.made_up
-        yield _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
+        record = _record(row, patterns[row["pk"]], lists[row["vector"]], with_names)
+        yield row["pk"], record
 
 
 def _ranks(patterns: list[RecordPattern]) -> list[tuple[int, ...]]:

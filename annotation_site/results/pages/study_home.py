@@ -157,6 +157,7 @@ def _groups(facts: StudyFacts, summary: Summary | None) -> list[tuple[str, list[
             _("Take away"),
             [
                 page(_("Exports"), _exports_line(facts.study), "results:exports"),
+                page(_("Data set"), _data_set_line(facts.study), "data_sets:data_set"),
                 page(_("Public page"), _public_line(facts.study), "public:publish"),
                 page(
                     _("Copy this study"), _("The same rules, a new draft"), "annotation:rules",
@@ -252,6 +253,14 @@ def _public_line(study: Study) -> str:
     if study.state not in (Study.State.CLOSED, Study.State.ARCHIVED):
         return _("Possible once the study is closed")
     return _("What everybody can read")
+
+
+def _data_set_line(study: Study) -> str:
+    if not study.may_share:
+        return _("Its rules do not allow it")
+    if study.state not in (Study.State.CLOSED, Study.State.ARCHIVED):
+        return _("Possible once the study is closed")
+    return _("A folder that others can load")
 
 
 def _exports_line(study: Study) -> str:

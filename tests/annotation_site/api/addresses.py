@@ -111,6 +111,9 @@ GET = {
     "api:exports": OWN_STUDY,
     "api:export_state": OWN_STUDY,
     "api:export_file": OWN_STUDY,
+    "api:data_sets": OWN_STUDY,
+    "api:data_set": OWN_STUDY,
+    "api:data_set_file": (401, 403, 403, 404, 404, 404),  # it was cancelled
     "api:proxies": OWN_STUDY,
     "api:proxy": OWN_STUDY,
     "api:machine_prompt": OWN_STUDY,
@@ -140,7 +143,7 @@ OF_A_STUDY = {
     "texts", "study_people", "items", "assignments", "annotations", "results",
     "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
     "retry_results",
-    "snapshots", "figures", "exports", "publication", "proxies",
+    "snapshots", "figures", "exports", "publication", "proxies", "data_sets",
     "machine_prompt", "machine_forecast", "machine_runs",
 }  # fmt: skip
 
@@ -174,6 +177,12 @@ def proxy(study: Any, assignment: Any) -> dict[str, Any]:
 def machine_run(study: Any, assignment: Any) -> dict[str, Any]:
     """The newest run of a language model; in a world without one, what nothing has."""
     found = newest(MachineRun.objects, "public_id", assignment.public_id)
+    return {"slug": study.slug, "public_id": found}
+
+
+def data_set(study: Any, assignment: Any) -> dict[str, Any]:
+    """The newest data set of the study; in a world without one, what nothing has."""
+    found = newest(study.data_sets, "public_id", assignment.public_id)
     return {"slug": study.slug, "public_id": found}
 
 
@@ -213,6 +222,8 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
             f"machine_{name}": machine_run(study, assignment)
             for name in ("run", "run_continue", "run_delete", "exchanges")
         },
+        "data_set": data_set(study, assignment),
+        "data_set_file": data_set(study, assignment),
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

@@ -37,6 +37,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     answer,
     assignment_of,
+    make_data_set,
     make_invitation,
     make_machine_run,
     make_measurement,
@@ -114,6 +115,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "traces": [str(trace.public_id)],
         "proxies": [str(make_proxy_run(study).public_id)],
         "machine-annotators": [str(make_machine_run(study).public_id)],
+        "data-sets": [str(make_data_set(study).public_id)],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],
@@ -140,7 +142,7 @@ def with_what_exists(case: Any, known: dict[str, list[Any]], choose: Any) -> Non
         kind = name if name != "public_id" else area
         if kind == "studies":
             within = case.operation.path.split("/")[4]
-            own = ("exports", "links", "machine-annotators", "proxies")
+            own = ("data-sets", "exports", "links", "machine-annotators", "proxies")
             kind = within if within in own else "people"
         if choose(st.integers(0, 3)):
             case.path_parameters[name] = choose(st.sampled_from(known[kind]))

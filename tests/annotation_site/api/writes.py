@@ -109,6 +109,9 @@ WRITES = {
     ("api:machine_run_continue", "POST"): ({}, (401, 403, 403, 404, 422, 422)),
     ("api:machine_run_delete", "POST"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:machine_exchanges", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
+    # The study is open.
+    ("api:data_sets", "POST"): ({"licence": "cc-by-4.0"}, (401, 403, 403, 404, 422, 422)),
+    ("api:data_set", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
 }
 

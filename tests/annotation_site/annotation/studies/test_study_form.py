@@ -107,7 +107,8 @@ def test_the_sentences_follow_the_fields():
         "Your own guidelines; annotators agree to your consent text."
     )
     assert rule_words.publication_words({"may_publish": True}) == (
-        "Results and lists may be published once the study is closed."
+        "Results and lists may be published once the study is closed. Single annotations may not "
+        "be shared."
     )
     assert rule_words.withdrawal_words({"on_withdrawal": "remove"}) == (
         "Annotations of a person who withdraws are removed, and others get their lists."
