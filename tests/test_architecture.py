@@ -134,7 +134,7 @@ FILES = {
         "answerers asking endpoint exchanges forecasts limits local messages models prompts "
         "replies runs selectors services sweeps tasks"
     ),
-    "proxies": "census models registry runs selectors services sweeps tasks",
+    "proxies": "census language_models models registry runs selectors services sweeps tasks",
     "explorer": (
         "agreement estimates judged landing lists lookups machines page picture places said shares "
         "similar tokens urls views"
