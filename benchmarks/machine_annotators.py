@@ -8,9 +8,9 @@ where a list is lost, annotated twice or annotated as another one, where the end
 that is not counted, where a limit is exceeded, and where a request holds anything of the study
 besides entries, glosses and texts.
 
-The rate is compared with that at an endpoint which answers everything at once, over a twentieth of
-the lists. SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the
-database is the benchmark's own and dropped at the end.
+The rate is compared with that at an endpoint which answers everything at once, over a twentieth
+of the lists. SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is
+1; the database is the benchmark's own and dropped at the end.
 """
 
 import argparse

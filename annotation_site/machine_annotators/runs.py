@@ -41,7 +41,7 @@ from annotation_site.workers.queues import EXTRACTION_QUEUE
 MOST_ASKED = 4  # requests about one list
 # Requests in a row without a reply, and rounds of them: a short outage ends no run, however many
 # requests are under way at once.
-MOST_SILENT, MOST_SILENT_ROUNDS = 20, 4
+MOST_SILENT, MOST_SILENT_ROUNDS = 20, 6
 PAUSE, LONGEST_PAUSE, STEP = 1.0, 60.0, 0.5  # seconds
 PLACE_SECONDS = 600  # of a worker's place, if other work waits
 State = MachineRun.State
