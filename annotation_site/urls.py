@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("annotation_site.traces.urls")),
     path("", include("annotation_site.explorer.urls")),
     path("", include("annotation_site.results.urls")),
+    path("", include("annotation_site.machine_annotators.urls")),
     path("", include("annotation_site.public.urls")),
     path("", include("annotation_site.annotation.urls")),
     path("", include("annotation_site.notices.urls")),

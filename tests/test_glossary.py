@@ -37,6 +37,7 @@ ALLOWED = {
         "measurements.Measurement.digest": WHOLE_CONTENT,
         "proxies.KnownOfModel.weights_digest": BUNDLE_FORMAT,
         "annotation.Study.items": LIST_IN_A_STUDY,
+        "annotation.Study.machine_runs": "runs of machine annotators; as short as proxy_runs",
         "annotation.Assignment.item": LIST_IN_A_STUDY,
         "annotation.ListLook.item": LIST_IN_A_STUDY,
         "annotation.Pattern.description": OF_A_PATTERN,

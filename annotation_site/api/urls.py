@@ -7,6 +7,7 @@ from annotation_site.api.views import (
     corpus,
     files,
     lists,
+    machine_annotators,
     measurements,
     monitoring,
     neurons,
@@ -28,6 +29,8 @@ EXTRACTION = "extractions/<uuid:public_id>"
 MEASUREMENT = "measurements/<uuid:public_id>"
 SET = "sets/<uuid:public_id>"
 LINK = f"{STUDY}/links/<uuid:public_id>"
+MACHINE_RUNS = f"{STUDY}/machine-annotators"
+MACHINE_RUN = f"{MACHINE_RUNS}/<uuid:public_id>"
 EXPORT = f"{STUDY}/exports/<uuid:public_id>"
 urlpatterns = [
     path("lists/<uuid:public_id>", lists.ListView.as_view(), name="list"),
@@ -174,6 +177,33 @@ urlpatterns = [
     path(EXPORT, files.ExportStateView.as_view(), name="export_state"),
     path(f"{STUDY}/proxies", proxies.ProxiesView.as_view(), name="proxies"),
     path(f"{STUDY}/proxies/<uuid:public_id>", proxies.ProxyView.as_view(), name="proxy"),
+    path(
+        f"{STUDY}/machine-prompt",
+        machine_annotators.MachinePromptView.as_view(),
+        name="machine_prompt",
+    ),
+    path(
+        f"{STUDY}/machine-forecast",
+        machine_annotators.MachineForecastView.as_view(),
+        name="machine_forecast",
+    ),
+    path(MACHINE_RUNS, machine_annotators.MachineRunsView.as_view(), name="machine_runs"),
+    path(MACHINE_RUN, machine_annotators.MachineRunView.as_view(), name="machine_run"),
+    path(
+        f"{MACHINE_RUN}/continue",
+        machine_annotators.MachineRunContinueView.as_view(),
+        name="machine_run_continue",
+    ),
+    path(
+        f"{MACHINE_RUN}/delete",
+        machine_annotators.MachineRunDeleteView.as_view(),
+        name="machine_run_delete",
+    ),
+    path(
+        f"{MACHINE_RUN}/exchanges",
+        machine_annotators.MachineExchangesView.as_view(),
+        name="machine_exchanges",
+    ),
     path(f"{STUDY}/publication", files.PublicationView.as_view(), name="publication"),
     path(f"{EXPORT}/file", files.ExportFileView.as_view(), name="export_file"),
     path(f"{STUDY}/tables/<slug:table>", results.TableView.as_view(), name="table"),

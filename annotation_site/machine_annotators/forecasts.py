@@ -54,7 +54,7 @@ class Forecast:
 
 
 def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = None) -> Forecast:
-    """What a run would send and cost at most, were it requested now.
+    """Forecast what a run would send and cost at most, were it requested now.
 
     Raises Invalid as `run_request` where no language model is set up, for a study without lists,
     and where not every value vector is here.
@@ -97,7 +97,7 @@ def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = N
 
 
 def first_messages(study: Study, vectors: Sequence[int]) -> list[list[dict[str, str]]]:
-    """What a run that is requested now would send of each of the vectors' lists, word for word."""
+    """The messages of a run that is requested now, for each of the vectors' lists."""
     rules = rules_of(study)
     task = task_of(rules, prompt=prompt_current(study)[1], guidelines=guidelines_current(study)[1])
     found = Vector.objects.in_bulk(vectors)

@@ -61,7 +61,7 @@ def rules_of(study: Study) -> dict[str, Any]:
 
 
 def task_of(rules: dict[str, Any], *, prompt: str, guidelines: str) -> Task:
-    """What a model is told besides a list's entries."""
+    """The texts and rules that a model is sent besides a list's entries."""
     return Task(
         prompt=prompt,
         guidelines=guidelines,
@@ -140,7 +140,7 @@ def spent_lately(currency: str) -> Decimal:
 
 
 def reserved(currency: str) -> Decimal:
-    """What unfinished runs may still spend, in a currency."""
+    """The cost that unfinished runs may still have, in a currency."""
     rows = MachineRun.objects.filter(
         currency=currency, state__in=UNFINISHED, most_cost__gt=F("cost")
     )

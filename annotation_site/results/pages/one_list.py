@@ -29,6 +29,7 @@ from annotation_site.annotation.models import (
 )
 from annotation_site.annotation.review.adjudication import by_letter, letters
 from annotation_site.corpus.models import Kind, Vector
+from annotation_site.machine_annotators.pages import SaidByRun, said_of_list
 from annotation_site.results.pages.disagreement import Ranking
 from annotation_site.results.pages.marks import (
     FINAL,
@@ -86,6 +87,7 @@ class ListPage:
     rank: int | None  # from the least agreement, from 1
     ranked: int
     legend: list[Mark] = field(default_factory=list)
+    machines: list[SaidByRun] = field(default_factory=list)  # of language models, by name
 
     @property
     def counted(self) -> int:
@@ -125,7 +127,8 @@ class ListPage:
 
 
 def list_of(item: Item, ranking: Ranking | None) -> ListPage:
-    """The page of a list, read in seven queries (eight with two ends)."""
+    """The page of a list, read in eight queries (nine with two ends, one more with
+    runs of language models)."""
     study, vector = item.study, item.vector
     rows = list(annotations_of([item]))
     codes = pseudonyms_of(study)
@@ -166,6 +169,7 @@ def list_of(item: Item, ranking: Ranking | None) -> ListPage:
         rank=order.index(item.pk) + 1 if item.pk in order else None,
         ranked=len(order),
         legend=side.legend,
+        machines=said_of_list(study, vector),
     )
 
 
