@@ -155,7 +155,7 @@ ARGUMENTS = {
     "enqueue_measurement": "saturation gpt2", "import_bundle": ".",
     "import_annotations": "study x.jsonl", "publish": "study --out x --license mit",
     "restore_study": "x.zip --researcher rosa",
-    "serve": "--port 22900", "estimate": "study",
+    "serve": "--port 22900", "estimate": "study", "annotate_by_machine": "study",
 }  # fmt: skip
 COMMANDS = sorted(
     path.stem

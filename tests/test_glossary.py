@@ -68,6 +68,7 @@ ALLOWED = {
         "records.weights_digest": BUNDLE_FORMAT,
         "records.bundle_digest": WHOLE_CONTENT,
         "records.patterns.description": OF_A_PATTERN,
+        "machines.description": OF_A_PATTERN,
         "lists.bundle_digest": WHOLE_CONTENT,
         "tokens.bundle_digest": WHOLE_CONTENT,
         "adjudicated.bundle_digest": WHOLE_CONTENT,

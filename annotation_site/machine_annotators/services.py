@@ -75,10 +75,8 @@ def run_request(
     """
     require_runs_study(study, by)
     found = require_configured()
-    _lock_all(by)
-    study = study_locked(study.pk)
-    if study.state == Study.State.ARCHIVED:
-        raise Invalid(gettext("This study is archived. Take it out of the archive first."))
+    _wait_for_others(by)
+    study = _study(study.pk)
     if covers not in MachineRun.Covers.values:
         raise Invalid(
             gettext("A run covers one of: %(choices)s.")
@@ -120,7 +118,7 @@ def run_request(
         requested_by=by,
     )
     audit.record(
-        "machine_run_requested",
+        "machine_annotator_requested",
         target=run,
         actor=by,
         study=study.slug,
@@ -161,7 +159,7 @@ def run_cancel(*, run: MachineRun, by: User | None) -> None:
         state=State.CANCELLED, claim=None, finished_at=timezone.now()
     )
     if ended:
-        audit.record("machine_run_cancelled", target=run, actor=by, study=run.study.slug)
+        audit.record("machine_annotator_cancelled", target=run, actor=by, study=run.study.slug)
     run.refresh_from_db()
 
 
@@ -184,8 +182,8 @@ def run_continue(
     """
     require_runs_study(run.study, by)
     found = require_configured()
-    _lock_all(by)
-    study = study_locked(run.study_id)
+    _wait_for_others(by)
+    study = _study(run.study_id)
     run = MachineRun.objects.select_for_update().get(pk=run.pk)
     if run.is_unfinished:
         raise Invalid(gettext("The run is at work already. Wait until it ends, or cancel it."))
@@ -213,7 +211,7 @@ def run_continue(
     run.save()
     if was_ready:  # tables use ready runs only
         tables_touch(study)
-    audit.record("machine_run_continued", target=run, actor=by, study=study.slug, lists=left)
+    audit.record("machine_annotator_continued", target=run, actor=by, study=study.slug, lists=left)
     wake(EXTRACTION_QUEUE)
     return run
 
@@ -231,7 +229,7 @@ def run_delete(*, run: MachineRun, by: User | None) -> None:
         return
     _require_ended(locked)
     audit.record(
-        "machine_run_deleted", target=locked, actor=by, study=run.study.slug, name=locked.name
+        "machine_annotator_deleted", target=locked, actor=by, study=run.study.slug, name=locked.name
     )
     if locked.is_ready:
         tables_touch(run.study)
@@ -253,7 +251,7 @@ def exchanges_delete(*, run: MachineRun, by: User | None) -> int:
     deleted, _ = run.exchanges.all().delete()
     if deleted:
         audit.record(
-            "machine_exchanges_deleted",
+            "machine_annotator_exchanges_deleted",
             target=run,
             actor=by,
             study=run.study.slug,
@@ -262,7 +260,15 @@ def exchanges_delete(*, run: MachineRun, by: User | None) -> int:
     return deleted
 
 
-def _lock_all(by: User | None) -> None:
+def _study(study_id: int) -> Study:
+    """The study, locked. Raises Invalid for one that is archived, NotFound for one that goes."""
+    study = study_locked(study_id)
+    if study.state == Study.State.ARCHIVED:
+        raise Invalid(gettext("This study is archived. Take it out of the archive first."))
+    return study
+
+
+def _wait_for_others(by: User | None) -> None:
     """Let requests of one person wait for each other."""
     if by is not None:
         User.objects.select_for_update().get(pk=by.pk)

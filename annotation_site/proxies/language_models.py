@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.censuses import candidates, name_of, sizes_of_lists, with_lists
-from annotation_site.corpus.models import Extraction, Kind, Token
+from annotation_site.corpus.models import Extraction, Kind, Token, Vector
 from annotation_site.errors import Invalid
 from annotation_site.machine_annotators.models import MachineAnnotation, MachineRun
 from annotation_site.proxies.census import NO_LISTS, LayerNumbers
@@ -118,19 +118,15 @@ def _read(run: int, state: str, extraction: int, min_tokens: int) -> Layers:
         layer: np.full(size, np.nan, dtype=np.float32)
         for layer, size in sizes_of_lists(census).items()
     }
+    rows = Vector.objects.filter(extraction=extraction, kind=Kind.VALUE)
     for layer, values in found.items():
-        rows = MachineAnnotation.objects.filter(
-            run=run,
-            vector__extraction=extraction,
-            vector__kind=Kind.VALUE,
-            vector__layer=layer,
-        )
         for start in range(0, len(values), CHUNK):
             # In chunks of their own: an open cursor would keep the database from cleaning up.
-            part = rows.filter(vector__index__gte=start, vector__index__lt=start + CHUNK)
-            for index, token_ids, patterns in part.values_list(
-                "vector__index", "vector__token_ids", "annotation__patterns"
-            ):
+            part = rows.filter(layer=layer, index__gte=start, index__lt=start + CHUNK)
+            lists = {pk: rest for pk, *rest in part.values_list("pk", "index", "token_ids")}
+            said = MachineAnnotation.objects.filter(run=run, vector__in=list(lists))
+            for vector, patterns in said.values_list("vector", "annotation__patterns"):
+                index, token_ids = lists[vector]
                 values[index] = coverage(patterns or (), token_ids, stopwords, min_tokens)
         values.flags.writeable = False
     return found

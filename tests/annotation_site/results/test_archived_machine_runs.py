@@ -361,11 +361,13 @@ def test_a_member_that_is_something_else_is_refused(data, name, content):
         restored(repacked(data, **{name: content}))
 
 
-def test_an_altered_rank_of_a_language_model_shows_in_the_tables(data, tmp_path, capsys):
-    row = row_of(data, MACHINES, annotator="machine-gpt-x-2", pattern="1", rank="5")
-    changed = with_cell(data, MACHINES, row, "rank", "6")
+def test_a_token_that_was_taken_out_of_a_pattern_shows_in_the_tables(data, tmp_path, capsys):
+    header, *rows = rows_of(data, MACHINES)
+    wanted = {"annotator": "machine-gpt-x-2", "pattern": "1", "rank": "5", "stopwords": "0"}
+    rows.pop(row_of(data, MACHINES, **wanted))
+    changed = with_rows(data, MACHINES, [header, *rows])
     assert main([str(stored(tmp_path, changed))]) == 1
-    assert "machine" in capsys.readouterr().out
+    assert "tables/machine" in capsys.readouterr().out
 
 
 def test_no_code_of_a_person_is_a_machine_s_name(data, tmp_path, capsys):
