@@ -36,7 +36,7 @@ def url(study: Study, path: str = "machine-annotators") -> str:
 
 
 def test_the_prompt_is_read_and_changed_with_its_base(study):
-    client, where = client_of(researcher_of(study)), url(study, "machine-prompt")
+    client, where = client_of(researcher_of(study)), url(study, "machine-annotators/prompt")
     assert client.get(where).json() == {"version": 0, "text": DEFAULT_PROMPT}
     changed = client.put(where, {"text": "Find animals.", "base": 0}, **JSON)
     assert changed.json() == {"version": 1, "text": "Find animals."}
@@ -53,7 +53,9 @@ def test_the_prompt_is_read_and_changed_with_its_base(study):
 @pytest.mark.usefixtures("model")
 def test_a_run_is_forecast_requested_cancelled_continued_and_deleted(study, messages):
     client = client_of(researcher_of(study))
-    forecast = client.get(url(study, "machine-forecast"), {"most_reply_tokens": 200}).json()
+    forecast = client.get(
+        url(study, "machine-annotators/forecast"), {"most_reply_tokens": 200}
+    ).json()
     assert (forecast["lists"], forecast["requests"], forecast["once"]["requests"]) == (12, 24, 12)
     assert [one["role"] for one in forecast["messages_of_first"]] == ["system", "user"]
     assert "Look closely." in forecast["messages_of_first"][0]["content"]
