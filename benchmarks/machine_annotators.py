@@ -8,9 +8,9 @@ where a list is lost, annotated twice or annotated as another one, where the end
 that is not counted, where a limit is exceeded, and where a request holds anything of the study
 besides entries, glosses and texts.
 
-The rate is compared with that at an endpoint which answers everything at once, over a tenth of the
-lists. SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is 1; the
-database is the benchmark's own and dropped at the end.
+The rate is compared with that at an endpoint which answers everything at once, over a twentieth
+of the lists. SQLite by default, PostgreSQL where TEST_DATABASE_URL is set and FFN_TEST_SERVICES is
+1; the database is the benchmark's own and dropped at the end.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def measure(lists: int, kills: int) -> None:
 
     with FakeEndpoint() as endpoint:
         settings.LLM_ENDPOINT = endpoint.address
-        run = request_run(study, most_requests=lists // 10, **wanted)
+        run = request_run(study, most_requests=lists // 20, **wanted)
         work_killed(run, endpoint, None)
         good_rate = run.done / span(endpoint)
         run_delete(run=run, by=None)

@@ -131,10 +131,13 @@ def amount_shown(amount: Decimal) -> str:
 
 
 def cost_of(run: MachineRun, input_tokens: int, output_tokens: int) -> Decimal:
-    """The cost of tokens at a run's prices, rounded up to a millionth."""
+    """The cost of tokens at a run's prices, rounded up to a millionth; at most MOST_COST.
+
+    No run is allowed more, and no database holds what an endpoint that lies can say.
+    """
     price = Decimal(input_tokens) * (run.price_input or 0)
     price += Decimal(output_tokens) * (run.price_output or 0)
-    return (price / 1_000_000).quantize(MILLIONTH, rounding="ROUND_CEILING")
+    return min((price / 1_000_000).quantize(MILLIONTH, rounding="ROUND_CEILING"), MOST_COST)
 
 
 def limit_reached(run: MachineRun, input_tokens: int, output_tokens: int) -> Sentence | None:

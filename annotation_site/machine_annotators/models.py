@@ -197,7 +197,7 @@ class MachineSpending(models.Model):
 
     day = models.DateField()  # in UTC
     currency = models.CharField(max_length=3)
-    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=6, default=0)
 
     class Meta:
         verbose_name_plural = "machine spending"

@@ -39,7 +39,9 @@ from annotation_site.workers.claims import has_work, is_waited_for, report, work
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 
 MOST_ASKED = 4  # requests about one list
-MOST_SILENT = 20  # requests in a row without a reply
+# Requests in a row without a reply, and rounds of them: a short outage ends no run, however many
+# requests are under way at once.
+MOST_SILENT, MOST_SILENT_ROUNDS = 20, 6
 PAUSE, LONGEST_PAUSE, STEP = 1.0, 60.0, 0.5  # seconds
 PLACE_SECONDS = 600  # of a worker's place, if other work waits
 State = MachineRun.State
@@ -167,9 +169,10 @@ class _Loop:
         refused = [one for one in replies if one.is_final]
         if refused:
             raise SiteError(refused[0].sentence)
-        if len(self.silent) >= MOST_SILENT and len(set(self.silent)) > 1:
-            raise SiteError(Sentence(NO_REPLIES, n=len(self.silent), reason=replies[-1].sentence))
         self.silent_rounds = self.silent_rounds + 1 if len(replies) == len(sent) else 0
+        gone = len(self.silent) >= MOST_SILENT and self.silent_rounds >= MOST_SILENT_ROUNDS
+        if gone and len(set(self.silent)) > 1:
+            raise SiteError(Sentence(NO_REPLIES, n=len(self.silent), reason=replies[-1].sentence))
         self._pause(replies)
         return None
 

@@ -75,10 +75,8 @@ def run_request(
     """
     require_runs_study(study, by)
     found = require_configured()
-    _lock_all(by)
-    study = study_locked(study.pk)
-    if study.state == Study.State.ARCHIVED:
-        raise Invalid(gettext("This study is archived. Take it out of the archive first."))
+    _wait_for_others(by)
+    study = _study(study.pk)
     if covers not in MachineRun.Covers.values:
         raise Invalid(
             gettext("A run covers one of: %(choices)s.")
@@ -184,8 +182,8 @@ def run_continue(
     """
     require_runs_study(run.study, by)
     found = require_configured()
-    _lock_all(by)
-    study = study_locked(run.study_id)
+    _wait_for_others(by)
+    study = _study(run.study_id)
     run = MachineRun.objects.select_for_update().get(pk=run.pk)
     if run.is_unfinished:
         raise Invalid(gettext("The run is at work already. Wait until it ends, or cancel it."))
@@ -262,7 +260,15 @@ def exchanges_delete(*, run: MachineRun, by: User | None) -> int:
     return deleted
 
 
-def _lock_all(by: User | None) -> None:
+def _study(study_id: int) -> Study:
+    """The study, locked. Raises Invalid for one that is archived, NotFound for one that goes."""
+    study = study_locked(study_id)
+    if study.state == Study.State.ARCHIVED:
+        raise Invalid(gettext("This study is archived. Take it out of the archive first."))
+    return study
+
+
+def _wait_for_others(by: User | None) -> None:
     """Let requests of one person wait for each other."""
     if by is not None:
         User.objects.select_for_update().get(pk=by.pk)

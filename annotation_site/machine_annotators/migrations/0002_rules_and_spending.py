@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('day', models.DateField()),
                 ('currency', models.CharField(max_length=3)),
-                ('cost', models.DecimalField(decimal_places=6, default=0, max_digits=14)),
+                ('cost', models.DecimalField(decimal_places=6, default=0, max_digits=20)),
             ],
             options={
                 'verbose_name_plural': 'machine spending',

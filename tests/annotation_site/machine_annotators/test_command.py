@@ -92,18 +92,18 @@ def test_a_limit_is_said_and_raised(study, said, monkeypatch):
     assert (run.state, run.seed, run.most_cost) == (State.READY, 3, Decimal(6))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nowhere"], "There is no study “nowhere”. There are: a-study."),
-        (["a-study"], "Give a limit of cost in USD"),
-        (["a-study", "--vectors", "--most-cost", "1"], "study’s lists only"),
-        (["a-study", "--continue", "machine-x"], "has no run “machine-x”. It has: none."),
-        (["a-study", "--most-cost", "much"], "invalid amount value: 'much'"),
-        (["a-study", "--most-cost", "1", "--temperature", "3"], "from 0 to 2"),
-    ],
-)
-def test_what_cannot_be_done_is_said(study, said, arguments, words):
-    with pytest.raises(CommandError, match=words):
-        said(*arguments)
+REFUSED = [
+    (["nowhere"], "There is no study “nowhere”. There are: a-study."),
+    (["a-study"], "Give a limit of cost in USD"),
+    (["a-study", "--vectors", "--most-cost", "1"], "study’s lists only"),
+    (["a-study", "--continue", "machine-x"], "has no run “machine-x”. It has: none."),
+    (["a-study", "--most-cost", "much"], "invalid amount value: 'much'"),
+    (["a-study", "--most-cost", "1", "--temperature", "3"], "from 0 to 2"),
+]
+
+
+def test_what_cannot_be_done_is_said(study, said):
+    for arguments, words in REFUSED:
+        with pytest.raises(CommandError, match=words):
+            said(*arguments)
     assert not MachineRun.objects.exists()
