@@ -280,6 +280,30 @@ def is_this_machine(host: str | None) -> bool:
         return host == "localhost" or (host or "").endswith(".localhost")
 
 
+def require_language_model(endpoint: str, model: str, currency: str) -> None:
+    """Refuse settings of a language model that cannot be meant. Raises ImproperlyConfigured."""
+    parts = urlsplit(endpoint)
+    if endpoint and not model:
+        raise ImproperlyConfigured(
+            "LLM_ENDPOINT is set, but LLM_MODEL is not. Set LLM_MODEL to a model of that endpoint, "
+            "or unset both."
+        )
+    if parts.scheme == "http" and not is_this_machine(parts.hostname):
+        raise ImproperlyConfigured(
+            f"LLM_ENDPOINT is {endpoint}: the key and the lists would travel readable. Give its "
+            "https address; http is for an endpoint on this machine."
+        )
+    if len(parts.netloc) > 253 or len(model) > 200:
+        raise ImproperlyConfigured(
+            "LLM_MODEL or the host of LLM_ENDPOINT is too long: 200 and 253 characters are the "
+            "most."
+        )
+    if not re.fullmatch("[A-Z]{3}", currency):
+        raise ImproperlyConfigured(
+            f"LLM_CURRENCY is {currency!r}; it must be three capital letters such as USD."
+        )
+
+
 def cache_folder(fallback: Path) -> Path | None:
     """The user's cache, or `fallback` if that is not writable, as below a protected home.
 

@@ -18,6 +18,7 @@ from annotation_site.environment import (
     Environment,
     cache_folder,
     is_this_machine,
+    require_language_model,
     site_folders,
     strong,
 )
@@ -394,25 +395,7 @@ LLM_KEEP_DAYS = env.whole_number("LLM_KEEP_DAYS", 90, most=_MOST_DAYS)  # reques
 LLM_PARALLEL = env.whole_number("LLM_PARALLEL", 4, most=64)  # requests at once
 LLM_SECONDS = env.whole_number("LLM_SECONDS", 60, most=3_600)  # of one request
 LLM_REPLY_TOKENS = env.whole_number("LLM_REPLY_TOKENS", 1_000, most=100_000)  # most of one reply
-_endpoint = urlsplit(LLM_ENDPOINT)
-if LLM_ENDPOINT and not LLM_MODEL:
-    raise ImproperlyConfigured(
-        "LLM_ENDPOINT is set, but LLM_MODEL is not. Set LLM_MODEL to a model of that endpoint, or "
-        "unset both."
-    )
-if _endpoint.scheme == "http" and not is_this_machine(_endpoint.hostname):
-    raise ImproperlyConfigured(
-        f"LLM_ENDPOINT is {LLM_ENDPOINT}: the key and the lists would travel readable. Give its "
-        "https address; http is for an endpoint on this machine."
-    )
-if len(_endpoint.netloc) > 253 or len(LLM_MODEL) > 200:
-    raise ImproperlyConfigured(
-        "LLM_MODEL or the host of LLM_ENDPOINT is too long: 200 and 253 characters are the most."
-    )
-if not re.fullmatch("[A-Z]{3}", LLM_CURRENCY):
-    raise ImproperlyConfigured(
-        f"LLM_CURRENCY is {LLM_CURRENCY!r}; it must be three capital letters such as USD."
-    )
+require_language_model(LLM_ENDPOINT, LLM_MODEL, LLM_CURRENCY)
 if LLM_PRICE_INPUT is not None or LLM_PRICE_OUTPUT is not None:  # one of the two can be free
     LLM_PRICE_INPUT = LLM_PRICE_INPUT or Decimal(0)
     LLM_PRICE_OUTPUT = LLM_PRICE_OUTPUT or Decimal(0)

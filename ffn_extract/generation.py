@@ -118,7 +118,7 @@ class ChatModel:
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.checkpoint, self.name = checkpoint, checkpoint.name
         _require_decoder(checkpoint)
-        self._tokenizer, vocabulary = open_vocabulary(checkpoint)
+        self._tokenizer, _ = open_vocabulary(checkpoint)
         chat_tokens(self._tokenizer, [{"role": "user", "content": "x"}], self.name)
         _require_memory(checkpoint, device)
         self._device = device
@@ -246,9 +246,9 @@ class ChatModel:
         """The length of the beginning that the conversations share, and a copy of its cache."""
         if not self._is_plain:
             return 0, None
-        length = len(os.path.commonprefix([*coded, coded[0][:-1]]))
+        length = _common_length([ids[:-1] for ids in coded])  # each has something left to read
         kept = len(self._prefix)
-        if kept < 0.8 * length or any(ids[:kept] != self._prefix for ids in coded):
+        if kept > length or kept < 0.8 * length or coded[0][:kept] != self._prefix:
             self._prefix, self._prefix_cache, kept = [], None, 0
             if length >= _LEAST_PREFIX:
                 self._prefix, kept = coded[0][:length], length
@@ -261,6 +261,19 @@ class ChatModel:
         cache = copy.deepcopy(self._prefix_cache)
         cache.batch_repeat_interleave(len(coded))
         return kept, cache
+
+
+def _common_length(coded: list[list[int]]) -> int:
+    """The length of the beginning that all have in common.
+
+    Examples
+    --------
+    >>> _common_length([[1, 2, 3], [1, 2], [1, 2, 4]])
+    2
+    """
+    first, last = min(coded), max(coded)
+    equal = (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return next(equal, min(len(first), len(last)))
 
 
 class _Choice:

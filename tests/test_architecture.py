@@ -150,8 +150,8 @@ FILES = {
     ),
     "notices": "context kinds models selectors services urls views",
     "operations": (
-        "backup databases disk doctor health metrics overview requests site_cards site_facts "
-        "site_queue tidy views"
+        "backup databases disk doctor health language_model metrics overview requests site_cards "
+        "site_facts site_queue tidy views"
     ),
     "results": "forms models pseudonyms tasks urls",
     "results/figures": "canvas charts coverage estimates files layers prefix_shares",

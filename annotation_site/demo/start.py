@@ -50,6 +50,9 @@ def main(
     # The demo keeps to its own folder, whatever a file .env says about real services.
     os.environ |= {"DATABASE_URL": f"sqlite:///{var / 'db.sqlite3'}", "REDIS_URL": ""}
     os.environ["SITE_URL"] = "http://127.0.0.1"
+    if "LLM_MODEL" not in os.environ:  # a language model that annotates: the demo's own
+        model = "" if small else f"{LANGUAGE_MODEL}.gguf"
+        os.environ |= {"LLM_MODEL": model, "LLM_ENDPOINT": "", "LLM_API_KEY": ""}
     os.environ.setdefault("FFN_DATA_DIR", str(var / "data"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
     # In all processes of the demo: its person can do nothing about what libraries warn of.

@@ -33,6 +33,10 @@ from annotation_site.operations.databases import (
     migrations_waiting,
     plain,
 )
+from annotation_site.operations.language_model import (
+    language_model_replies,
+    language_model_set_up,
+)
 from annotation_site.static_files import static_sources
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive, workers_extracting
@@ -314,6 +318,16 @@ def configuration() -> Finding:
     return fine(f"for {settings.SITE_URL}.")
 
 
+def language_model() -> Finding:
+    """Check which language model annotates, without asking it."""
+    return Finding(*language_model_set_up())
+
+
+def language_model_reply() -> Finding:
+    """Ask the language model for a short reply, on the machine of a worker."""
+    return Finding(*language_model_replies())
+
+
 CHECKS: dict[str, Callable[[], Finding]] = {
     "database": database,
     "queue": queue,
@@ -325,10 +339,11 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "certificates": certificates,
     "clock": clock,
     "settings": configuration,
+    "language-model": language_model,
 }
 
 
-ON_REQUEST = {"this-worker": this_worker}
+ON_REQUEST = {"this-worker": this_worker, "language-model-reply": language_model_reply}
 NEED_THE_DATABASE = {"workers", "this-worker", "clock"}
 
 

@@ -20,6 +20,11 @@ import redis
 
 from annotation_site.operations.doctor import CHECKS, ON_REQUEST
 from tests import requires
+from tests.annotation_site.machine_annotators.fake_endpoint import (
+    Behaviour,
+    FakeEndpoint,
+    always,
+)
 from tests.e2e.site import wait_for
 from tests.faults.small_disk import SmallDisk
 from tests.installation import ROOT, Installation, without_roots_privilege
@@ -102,6 +107,14 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
+
+
+@contextmanager
+def an_endpoint(site: Installation) -> Iterator[None]:
+    with FakeEndpoint(always(Behaviour.PROSE)) as endpoint:
+        site.settings |= {"LLM_MODEL": "m", "LLM_ENDPOINT": endpoint.address}
+        site.settings["LLM_API_KEY"] = "pass-w0rd"
+        yield
 
 
 def redis_at(address: str) -> Callable[[Installation], Context[object]]:
@@ -257,6 +270,13 @@ BROKEN: dict[str, list[Case]] = {
         Case("a short key", sets(SITE_URL="https://labels.example.org", BEHIND_PROXY="true",
              SECRET_KEY="0123456789abcdefghijklmnopqrstuvwxyz"), "look", "security.W009"),
     ],
+    "language-model": [
+        Case("no model's name", sets(LLM_MODEL="../secret"), "wrong", "set LLM_ENDPOINT"),
+    ],
+    "language-model-reply": [
+        Case("nobody there", sets(LLM_MODEL="m", LLM_ENDPOINT="http://127.0.0.1:{nowhere}/v1",
+             LLM_API_KEY="pass-w0rd"), "wrong", "Check LLM_ENDPOINT"),
+    ],
 }  # fmt: skip
 
 WHOLE: dict[str, list[Case]] = {
@@ -295,6 +315,11 @@ WHOLE: dict[str, list[Case]] = {
             SECRET_KEY="0123456789abcdefghijklmnopqrstuvwxyz" * 2), "ok",
             "for https://labels.example.org"),
     ],
+    "language-model": [
+        Case("at an endpoint", sets(LLM_MODEL="m", LLM_ENDPOINT="https://api.example.org/v1",
+             LLM_API_KEY="pass-w0rd"), "ok", "m at api.example.org."),
+    ],
+    "language-model-reply": [Case("an endpoint", an_endpoint, "ok", "replied in")],
 }  # fmt: skip
 
 
