@@ -154,7 +154,7 @@ ARGUMENTS = {
     "export": "study coverage --out x.csv", "enqueue_model": "gpt2",
     "enqueue_measurement": "saturation gpt2", "import_bundle": ".",
     "import_annotations": "study x.jsonl", "restore_study": "x.zip --researcher rosa",
-    "serve": "--port 22900", "estimate": "study",
+    "serve": "--port 22900", "estimate": "study", "annotate_by_machine": "study",
 }  # fmt: skip
 COMMANDS = sorted(
     path.stem

@@ -218,7 +218,7 @@ def _list_end(run: MachineRun, vector: int, annotation: Annotation | None, reaso
         annotation=None if annotation is None else annotation.to_json(),
         failure="" if annotation is not None else storable(reason)[:FAILURE_LENGTH],
     )
-    report(run, done=F("done") + 1, failed=F("failed") + (annotation is None))
+    report(run, done=F("done") + 1, failed=F("failed") + int(annotation is None))
 
 
 def _spend(currency: str, more: Decimal) -> None:

@@ -75,7 +75,7 @@ def prompt_save(*, study: Study, text: str, base: int, by: User | None = None) -
         % {"most": MOST_VERSIONS_A_DAY},
     )
     saved = MachinePrompt.objects.create(study=study, version=version + 1, text=text)
-    audit.record("machine_prompt_changed", target=study, actor=by, version=saved.version)
+    audit.record("machine_annotator_prompt_changed", target=study, actor=by, version=saved.version)
     return saved
 
 

@@ -118,7 +118,7 @@ def run_request(
         requested_by=by,
     )
     audit.record(
-        "machine_run_requested",
+        "machine_annotator_requested",
         target=run,
         actor=by,
         study=study.slug,
@@ -159,7 +159,7 @@ def run_cancel(*, run: MachineRun, by: User | None) -> None:
         state=State.CANCELLED, claim=None, finished_at=timezone.now()
     )
     if ended:
-        audit.record("machine_run_cancelled", target=run, actor=by, study=run.study.slug)
+        audit.record("machine_annotator_cancelled", target=run, actor=by, study=run.study.slug)
     run.refresh_from_db()
 
 
@@ -211,7 +211,7 @@ def run_continue(
     run.save()
     if was_ready:  # tables use ready runs only
         tables_touch(study)
-    audit.record("machine_run_continued", target=run, actor=by, study=study.slug, lists=left)
+    audit.record("machine_annotator_continued", target=run, actor=by, study=study.slug, lists=left)
     wake(EXTRACTION_QUEUE)
     return run
 
@@ -229,7 +229,7 @@ def run_delete(*, run: MachineRun, by: User | None) -> None:
         return
     _require_ended(locked)
     audit.record(
-        "machine_run_deleted", target=locked, actor=by, study=run.study.slug, name=locked.name
+        "machine_annotator_deleted", target=locked, actor=by, study=run.study.slug, name=locked.name
     )
     if locked.is_ready:
         tables_touch(run.study)
@@ -251,7 +251,7 @@ def exchanges_delete(*, run: MachineRun, by: User | None) -> int:
     deleted, _ = run.exchanges.all().delete()
     if deleted:
         audit.record(
-            "machine_exchanges_deleted",
+            "machine_annotator_exchanges_deleted",
             target=run,
             actor=by,
             study=run.study.slug,

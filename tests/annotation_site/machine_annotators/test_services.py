@@ -356,12 +356,12 @@ def test_the_log_says_who_did_what_and_holds_no_text(study, monkeypatch):
     services.run_delete(run=run, by=by)
     found = [entry for entry in entries() if entry.action.startswith("machine_")]
     assert [entry.action for entry in reversed(found)] == [
-        "machine_prompt_changed",
-        "machine_run_requested",
-        "machine_run_cancelled",
-        "machine_run_continued",
-        "machine_exchanges_deleted",
-        "machine_run_deleted",
+        "machine_annotator_prompt_changed",
+        "machine_annotator_requested",
+        "machine_annotator_cancelled",
+        "machine_annotator_continued",
+        "machine_annotator_exchanges_deleted",
+        "machine_annotator_deleted",
     ]
     assert {entry.actor for entry in found} == {by.public_id}
     assert "special" not in str([entry.details for entry in found])
