@@ -104,12 +104,12 @@ FILES = {
         "authentication calls errors negotiation once parsers permissions schema throttling urls"
     ),
     "api/serializers": (
-        "contents corpus files lists measurements monitoring neurons open_links people proxies "
-        "results studies traces vector_search vector_sets"
+        "contents corpus files lists machine_annotators measurements monitoring neurons open_links "
+        "people proxies results studies traces vector_search vector_sets"
     ),
     "api/views": (
-        "contents corpus files lists measurements monitoring neurons open_links people proxies "
-        "results site studies traces vector_search vector_sets"
+        "contents corpus files lists machine_annotators measurements monitoring neurons open_links "
+        "people proxies results site studies traces vector_search vector_sets"
     ),
     "corpus": (
         "browsing censuses corpora extraction_runs forecasts forms health importing layers loading "
@@ -131,8 +131,8 @@ FILES = {
         "sweeps tables tasks urls views"
     ),
     "machine_annotators": (
-        "answerers asking endpoint exchanges forecasts limits local messages models prompts "
-        "replies runs selectors services sweeps tasks"
+        "answerers asking endpoint exchange_pages exchanges forecasts forms limits local messages "
+        "models pages prompts replies runs selectors services sweeps tasks urls views"
     ),
     "proxies": "census models registry runs selectors services sweeps tasks",
     "explorer": (

@@ -161,6 +161,11 @@ def forecast_for(
     return replace(found, messages_of_first=first_messages(study, first)[0] if first else [])
 
 
+def _json(value: Any) -> str:
+    """Write a decimal number, the same with and without zeros at its end, for JSON."""
+    return str(value.normalize()) if isinstance(value, Decimal) else str(value)
+
+
 def limits_needed(forecast: Forecast) -> dict[str, Any]:
     """The limits under which a run can do all lists."""
     cost = None if forecast.cost is None else max(forecast.cost, MILLIONTH)
@@ -171,7 +176,7 @@ def limits_needed(forecast: Forecast) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ShownForecast:
-    """What a run would send and spend at most, with the limits that it would get."""
+    """A forecast as a page shows it, with the limits that the run would get."""
 
     forecast: Forecast
     model: Configured
@@ -183,7 +188,7 @@ class ShownForecast:
         """A digest of all that is shown, so that nobody starts what they have not seen."""
         parts = [asdict(self.forecast), dict(self.asked), dict(self.limits), self.model.model,
                  self.model.endpoint_host, self.prices]  # fmt: skip
-        said = json.dumps(parts, default=str, sort_keys=True)
+        said = json.dumps(parts, default=_json, sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
     @property

@@ -15,6 +15,7 @@ from tests.annotation_site.factories import (
     UserFactory,
     assignment_of,
     client_of,
+    make_machine_run,
     make_measurement,
     make_proxy_run,
     make_study,
@@ -212,6 +213,20 @@ GET = {
     **dict.fromkeys(
         ("results:estimates_compute", "results:estimates_cancel"), (302, 403, 403, 405, 405, 405)
     ),
+    **dict.fromkeys(
+        (
+            "machine_annotators:listed",
+            "machine_annotators:prompt",
+            "machine_annotators:new",
+            "machine_annotators:status",
+            "machine_annotators:continue",
+            "machine_annotators:delete",
+            "machine_annotators:exchanges",
+            "machine_annotators:exchanges_delete",
+        ),
+        (302, 403, 403, 404, 200, 200),
+    ),
+    "machine_annotators:cancel": (302, 403, 403, 405, 405, 405),
     "results:exports": (302, 403, 403, 404, 200, 200),
     "results:exports_status": (302, 403, 403, 404, 200, 200),
     "results:export_file": (302, 403, 403, 404, 200, 200),
@@ -249,6 +264,7 @@ def world_make() -> tuple[int, int]:
     make_vector_set()
     make_trace(requested_by=researcher_of(study))
     make_proxy_run(study)
+    make_machine_run(study)
     return study.pk, assignment_of(study).pk
 
 
@@ -408,6 +424,14 @@ def address(name: str, study, assignment) -> str:
         "results:estimates_status": {"slug": study.slug},
         "results:estimates_compute": {"slug": study.slug},
         "results:estimates_cancel": addresses.proxy(study, assignment),
+        **{
+            f"machine_annotators:{name}": {"slug": study.slug}
+            for name in ("listed", "status", "prompt", "new")
+        },
+        **{
+            f"machine_annotators:{name}": addresses.machine_run(study, assignment)
+            for name in ("cancel", "continue", "delete", "exchanges", "exchanges_delete")
+        },
         "results:exports": {"slug": study.slug},
         "results:exports_status": {"slug": study.slug},
         "results:export_file": {

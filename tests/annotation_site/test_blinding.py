@@ -45,6 +45,7 @@ from tests.annotation_site.factories import (
     give_references,
     make_draft,
     make_extraction,
+    make_machine_run,
     make_measurement,
     make_prefixes,
     make_trace,
@@ -131,8 +132,11 @@ def twin(*, kinds, layers, model, context, score, offset, rules=None):
         lease_hours=2,  # so short that home tells when each ends
         **(rules or {}),
     )
+    run = make_machine_run(study, name=f"machine-{model}", model=model, error=f"Of {model}.")
     for item in study.items.select_related("vector"):
         Item.objects.filter(pk=item.pk).update(use=USES[item.vector.token_ids[0]])
+        said = answer(pattern(1, [1, 2, 3, 4], description=f"what {model} says"))
+        run.annotations.create(vector=item.vector, annotation=said)
     give_references(study)
     study_state_change(study=study, state=Study.State.PILOT)
     number(person)
@@ -232,6 +236,8 @@ def everything_an_annotator_reaches(study, person):
         "/part/leave/", "/open/a-guess/",
         f"/studies/{study.slug}/publish/", f"/studies/{study.slug}/publish/status/",
         f"/studies/{study.slug}/publish/draft/index.html",
+        *(f"/studies/{study.slug}/machine-annotators/{part}" for part in
+          ("", "status/", "prompt/", "new/")),
     ]  # fmt: skip
     seen += [(url, *_response(client, "get", url)) for url in [*pages, *forbidden]]
     one = Assignment.objects.get(public_id=uuid.UUID(int=101))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from annotation_site.corpus.models import VectorSet
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.measurements.models import Measurement
 from annotation_site.proxies.models import ProxyRun
 from annotation_site.traces.models import Trace
@@ -112,6 +113,13 @@ GET = {
     "api:export_file": OWN_STUDY,
     "api:proxies": OWN_STUDY,
     "api:proxy": OWN_STUDY,
+    "api:machine_prompt": OWN_STUDY,
+    "api:machine_forecast": (401, 403, 403, 404, 422, 422),  # no language model is set up
+    "api:machine_runs": OWN_STUDY,
+    "api:machine_run": OWN_STUDY,
+    "api:machine_run_continue": NO_GET,
+    "api:machine_run_delete": NO_GET,
+    "api:machine_exchanges": OWN_STUDY,
     "api:publication": OWN_STUDY,
     "api:table": OWN_STUDY,
     "api:export": OWN_STUDY,
@@ -133,6 +141,7 @@ OF_A_STUDY = {
     "progress", "flags", "payments", "open_links", "study_lists", "references", "adjudication",
     "retry_results",
     "snapshots", "figures", "exports", "publication", "proxies",
+    "machine_prompt", "machine_forecast", "machine_runs",
 }  # fmt: skip
 
 
@@ -159,6 +168,12 @@ def trace(assignment: Any) -> dict[str, Any]:
 def proxy(study: Any, assignment: Any) -> dict[str, Any]:
     """The newest run of a proxy; in a world without one, what nothing has."""
     found = newest(ProxyRun.objects, "public_id", assignment.public_id)
+    return {"slug": study.slug, "public_id": found}
+
+
+def machine_run(study: Any, assignment: Any) -> dict[str, Any]:
+    """The newest run of a language model; in a world without one, what nothing has."""
+    found = newest(MachineRun.objects, "public_id", assignment.public_id)
     return {"slug": study.slug, "public_id": found}
 
 
@@ -194,6 +209,10 @@ def kwargs(name: str, study: Any, assignment: Any) -> dict[str, Any]:
         },
         "trace": trace(assignment),
         "proxy": proxy(study, assignment),
+        **{
+            f"machine_{name}": machine_run(study, assignment)
+            for name in ("run", "run_continue", "run_delete", "exchanges")
+        },
         "token": {"public_id": assignment.public_id},
         "corpus": {"public_id": assignment.public_id},
         "invitation": {"public_id": assignment.public_id},

@@ -38,6 +38,7 @@ from tests.annotation_site.factories import (
     answer,
     assignment_of,
     make_invitation,
+    make_machine_run,
     make_measurement,
     make_proxy_run,
     make_study,
@@ -112,6 +113,7 @@ def world(role: str) -> tuple[str, dict[str, list[Any]]]:
         "token_id": [1],
         "traces": [str(trace.public_id)],
         "proxies": [str(make_proxy_run(study).public_id)],
+        "machine-annotators": [str(make_machine_run(study).public_id)],
         "layer": [0],
         "index": [0],
         "item": [done.item_id],
@@ -138,7 +140,8 @@ def with_what_exists(case: Any, known: dict[str, list[Any]], choose: Any) -> Non
         kind = name if name != "public_id" else area
         if kind == "studies":
             within = case.operation.path.split("/")[4]
-            kind = within if within in ("exports", "links", "proxies") else "people"
+            own = ("exports", "links", "machine-annotators", "proxies")
+            kind = within if within in own else "people"
         if choose(st.integers(0, 3)):
             case.path_parameters[name] = choose(st.sampled_from(known[kind]))
     if not isinstance(case.body, dict):

@@ -27,6 +27,7 @@ LINK = {
 }
 VECTOR_SET = {"title": "A set", "model": 2**31 - 1, "members": ["0:0"]}
 MEASUREMENT = {"name": "saturation", "model": 2**31 - 1}
+MACHINE_RUN = {"most_requests": 24, "most_tokens": 100_000}
 # What every method that changes something answers to the people of addresses.GET.
 WRITES = {
     ("api:draft", "PUT"): (DRAFT, OWN),
@@ -101,6 +102,13 @@ WRITES = {
     # Its model is not here with every value vector.
     ("api:proxies", "POST"): ({"proxy": "machine-affixes"}, (401, 403, 403, 404, 422, 422)),
     ("api:proxy", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
+    ("api:machine_prompt", "PUT"): ({"text": "Find patterns.", "base": 0}, RUNS),
+    # No language model is set up, and the world's run is ready.
+    ("api:machine_runs", "POST"): (MACHINE_RUN, (401, 403, 403, 404, 422, 422)),
+    ("api:machine_run", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
+    ("api:machine_run_continue", "POST"): ({}, (401, 403, 403, 404, 422, 422)),
+    ("api:machine_run_delete", "POST"): (None, (401, 403, 403, 404, 204, 204)),
+    ("api:machine_exchanges", "DELETE"): (None, (401, 403, 403, 404, 204, 204)),
     ("api:exports", "POST"): ({"content": "jsonl"}, (401, 403, 403, 404, 202, 202)),
 }
 

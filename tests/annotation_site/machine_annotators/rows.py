@@ -10,8 +10,7 @@ from annotation_site.machine_annotators.models import (
     MachineExchange,
     MachineRun,
 )
-from annotation_site.machine_annotators.selectors import rules_of
-from tests.annotation_site.factories import answer, pattern, researcher_of
+from tests.annotation_site.factories import answer, make_machine_run, pattern
 
 MESSAGES = [
     {"role": "system", "content": "Find patterns.\n\nGuidelines: look closely."},
@@ -19,23 +18,17 @@ MESSAGES = [
 ]
 
 
-def run_row(study: Study, **changes: Any) -> MachineRun:
-    """A ready run over the study's lists, asked for by its researcher, without annotations."""
+def priced_run(study: Study, **changes: Any) -> MachineRun:
+    """A ready run over the study's lists at an endpoint with prices; one list failed."""
     lists = study.items.filter(use="study").count()
-    return MachineRun.objects.create(
+    return make_machine_run(
+        study,
         **{
-            "study": study,
-            "name": f"machine-smollm2-135m-instruct-{study.machine_runs.count() + 1}",
-            "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
             "endpoint": "models.example.org",
-            "model_version": "smollm2-2024-11",
-            "prompt_version": 0,
-            "guidelines_version": 1,
-            "most_reply_tokens": 800,
+            "model_version": "tiny-2026-11",
             "price_input": Decimal("0.15"),
             "price_output": Decimal("0.6"),
             "currency": "USD",
-            "rules": rules_of(study),
             "most_requests": 2 * lists,
             "most_tokens": 40_000,
             "most_cost": Decimal("0.05"),
@@ -46,10 +39,8 @@ def run_row(study: Study, **changes: Any) -> MachineRun:
             "done": lists,
             "failed": 1,
             "total": lists,
-            "state": MachineRun.State.READY,
-            "requested_by": researcher_of(study),
             **changes,
-        }
+        },
     )
 
 
