@@ -180,12 +180,12 @@ urlpatterns = [
     path(f"{STUDY}/proxies", proxies.ProxiesView.as_view(), name="proxies"),
     path(f"{STUDY}/proxies/<uuid:public_id>", proxies.ProxyView.as_view(), name="proxy"),
     path(
-        f"{STUDY}/machine-prompt",
+        f"{MACHINE_RUNS}/prompt",
         machine_annotators.MachinePromptView.as_view(),
         name="machine_prompt",
     ),
     path(
-        f"{STUDY}/machine-forecast",
+        f"{MACHINE_RUNS}/forecast",
         machine_annotators.MachineForecastView.as_view(),
         name="machine_forecast",
     ),

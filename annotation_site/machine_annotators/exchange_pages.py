@@ -32,7 +32,7 @@ class AskedExchanges:
 
     @classmethod
     def of(cls, sent: QueryDict) -> "AskedExchanges":
-        """What is sent; a state or list that cannot be is left out."""
+        """Read them from an address; a state or list that cannot be is left out."""
         state, number = sent.get("state", ""), sent.get("list", "")
         return cls(
             state if state in MachineExchange.State else "",

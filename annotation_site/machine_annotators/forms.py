@@ -133,7 +133,7 @@ class RunForm(LimitsForm):
         return [self[name] for name in self.limit_names]
 
     def asked(self) -> dict[str, Any]:
-        """What the form says besides limits, cleaned."""
+        """The cleaned values besides limits."""
         names = ("covers", "temperature", "seed", "most_reply_tokens")
         return {name: self.cleaned_data[name] for name in names}
 

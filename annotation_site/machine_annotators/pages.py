@@ -162,7 +162,7 @@ def forecast_for(
 
 
 def _json(value: Any) -> str:
-    """What JSON lacks: a decimal number, the same with and without zeros at its end."""
+    """Write a decimal number, the same with and without zeros at its end, for JSON."""
     return str(value.normalize()) if isinstance(value, Decimal) else str(value)
 
 
@@ -176,7 +176,7 @@ def limits_needed(forecast: Forecast) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ShownForecast:
-    """What a run would send and spend at most, with the limits that it would get."""
+    """A forecast as a page shows it, with the limits that the run would get."""
 
     forecast: Forecast
     model: Configured

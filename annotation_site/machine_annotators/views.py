@@ -140,7 +140,7 @@ def new(request: PersonRequest, slug: str) -> HttpResponse:
 
 
 def _forecast(study: Study, by: User, model: Configured, form: RunForm) -> ShownForecast:
-    """What the run of a valid form would send; limits that it leaves open are what that needs.
+    """The forecast of a valid form; limits that it leaves open are what all lists need.
 
     Raises Invalid where there is nothing to send.
     """

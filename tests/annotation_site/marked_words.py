@@ -19,6 +19,7 @@ from tests.annotation_site.factories import (
     answer,
     assignment_of,
     client_of,
+    make_machine_run,
     make_measurement,
     make_study,
     make_trace,
@@ -26,6 +27,7 @@ from tests.annotation_site.factories import (
     pattern,
     submit,
 )
+from tests.annotation_site.machine_annotators.rows import annotation_row, exchange_row
 
 
 def _marked(value: Any) -> Any:
@@ -87,6 +89,14 @@ def world() -> tuple[Study, Assignment, dict[str, Client]]:
     traced = LanguageModelFactory(name="zqtraced", n_layers=2, d_ff=1_000)
     make_trace(traced, answer=_marked(json.loads(TRACE.read_text())), prompt="zqprompt",
                requested_by=researcher, is_shared=True)  # fmt: skip
+    run = make_machine_run(study, model="zqlanguagemodel", name="machine-zqname",
+                           endpoint="zqendpoint", model_version="zqversion",
+                           requested_by=researcher)  # fmt: skip
+    vector = assignment_of(study).item.vector
+    exchange_row(run, vector, state="malformed", reply="zqreply", failure="zqfailure",
+                 messages=[{"role": "user", "content": "zqmessage"}])  # fmt: skip
+    annotation_row(run, vector)
+    study.machineprompt.create(version=1, text="zqprompt")
     services.snapshot_refresh_now(study=study)
     make_link(study, name="zqlink", preset="other", parameter="zqparameter",
               questions="zqquestion\n* zqright\n- zqwrong")  # fmt: skip

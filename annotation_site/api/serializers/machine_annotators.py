@@ -85,7 +85,7 @@ class MessageFields(serializers.Serializer):
 
 
 class ForecastOnce(serializers.Serializer):
-    """What a run would send at most if no reply is malformed."""
+    """Requests, tokens and cost of a run at most, if no reply is malformed."""
 
     requests = serializers.IntegerField()
     input_tokens = serializers.IntegerField()
@@ -94,7 +94,7 @@ class ForecastOnce(serializers.Serializer):
 
 
 class MachineForecastFields(ForecastOnce):
-    """What a run would send and cost at most, with the exact messages of one list.
+    """Requests, tokens and cost of a run at most, with the exact messages of one list.
 
     At most: every reply is as long as it may be, malformed, and asked again. `once` has the numbers
     where none is. Nothing is sent for a forecast.
