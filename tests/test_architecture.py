@@ -74,6 +74,7 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
+        "alternative_annotators alternative_sentences "
         "annotation_frames comparisons competence controls coverage dawid_skene intervals "
         "majority means members missing one_annotation paper people people_intervals permutations "
         "power prefix_shares sensitivity side_by_side stopwords strata stratified stratum_sums "
@@ -155,11 +156,12 @@ FILES = {
         "adjudicated_export archive archive_annotations archive_checks archive_facts "
         "archive_methods archive_proxies archive_reading archive_restore archive_study "
         "archive_texts deletion downloads jobs labels_export labels_import labels_import_checks "
-        "methods_estimates methods_paragraph people_sentences product references"
+        "methods_estimates methods_machines methods_paragraph people_sentences product references"
     ),
     "results/pages": (
         "agreement attention competence disagreement disputes estimate_tables estimates "
-        "filter_words headline list_search marks missing one_list people people_like_these "
+        "filter_words headline list_search machines marks missing one_list people "
+        "people_like_these "
         "precision remarks results sensitivity study_facts study_home summary tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
