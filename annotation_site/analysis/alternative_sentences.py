@@ -39,7 +39,7 @@ def what_follows(
     say: Callable[[str], str] = str,
     because: Callable[[str], str] = str,
 ) -> str:
-    """What follows from a row of the test, and what does not.
+    """Conclusions from a row of the test, and conclusions that it does not allow.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Followed:
-    """What follows from the test of one language model."""
+    """The conclusion from the test of one language model."""
 
     name: str
     sentence: str
@@ -258,7 +258,7 @@ def people_of_test(rows: Sequence[Row], behind: Behind) -> PageTable:
 
 
 def followed(rows: Sequence[Row]) -> list[Followed]:
-    """What follows from the test of each language model, at the default ε.
+    """The conclusion from the test of each language model, at the default ε.
 
     Programs are a lower reference, which nobody thinks of putting in a person's place.
     """
