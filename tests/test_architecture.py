@@ -75,10 +75,10 @@ FILES = {
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (
-        "alternative_annotators annotation_frames comparisons competence controls coverage "
-        "dawid_skene intervals majority means members missing one_annotation paper people "
-        "people_intervals permutations power prefix_shares sensitivity side_by_side stopwords "
-        "strata stratified stratum_sums two_way unjudged variance_components written"
+        "alternative_annotators alternative_sentences annotation_frames comparisons competence "
+        "controls coverage dawid_skene intervals majority means members missing one_annotation "
+        "paper people people_intervals permutations power prefix_shares sensitivity side_by_side "
+        "stopwords strata stratified stratum_sums two_way unjudged variance_components written"
     ),
     "analysis/agreement": (
         "annotations arrays chance couples encoding groups lists matching measure omega patterns "
@@ -166,12 +166,13 @@ FILES = {
         "archive_machine_runs archive_machines archive_methods archive_opened archive_proxies "
         "archive_reading archive_restore archive_study archive_texts deletion downloads jobs "
         "labels_export labels_import labels_import_checks left_out methods_estimates "
-        "methods_paragraph people_sentences product references"
+        "methods_machines methods_paragraph people_sentences product references"
     ),
     "results/pages": (
         "agreement attention competence disagreement disputes estimate_tables estimates "
-        "filter_words headline list_search marks missing one_list people people_like_these "
-        "precision remarks results sensitivity study_facts study_home summary tables values"
+        "filter_words headline list_search machines marks missing one_list people "
+        "people_like_these precision remarks results sensitivity study_facts study_home summary "
+        "tables values"
     ),
     "results/snapshots": "computation selectors services versions waiting",
     "results/tables": (

@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import sparse, special
 
 from annotation_site.analysis.agreement.annotations import EncodedAnnotations
+from annotation_site.analysis.alternative_sentences import NO, UNDEFINED, YES
 from annotation_site.analysis.annotation_frames import typed_frame
 from annotation_site.analysis.strata import Floats, Integers, Marks, joined
 
@@ -35,7 +36,6 @@ EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 EXPERTS, CROWD = 0.2, 0.1
 """The default of ε, for experts and for a crowd."""
 
-YES, NO, UNDEFINED = "yes", "no", "undefined"
 FEW_PEOPLE = f"undefined, because fewer than {PEOPLE} people annotated."
 NOT_ASKED = "undefined, because this machine annotator was asked about no list."
 FEW_LISTS = (
@@ -69,7 +69,7 @@ PEOPLE_COLUMNS: Mapping[str, type] = {
     "epsilon": float,
     "lists": int,
     "failed": int,
-    "machine_advantage": float,
+    "advantage": float,
     "person_advantage": float,
     "difference": float,
     "p": float,
@@ -307,7 +307,7 @@ def person_rows(name: str, comparisons: Comparisons, *, crowd: bool) -> Iterator
             "epsilon": epsilon,
             "lists": comparisons.lists[number],
             "failed": comparisons.failed[number],
-            "machine_advantage": comparisons.machine_advantage[number],
+            "advantage": comparisons.machine_advantage[number],
             "person_advantage": comparisons.person_advantage[number],
             "difference": comparisons.difference[number],
             "p": p[number],

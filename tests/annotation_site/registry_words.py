@@ -24,7 +24,8 @@ WORDS = (
 # Parts of sentences that remarks.py has in full, and a word for authors.
 PARTS = {
     "1 layer has", "has one list and is", "have one list and are", "above 0", "below 1",
-    "of all models", "1 person", "no interval for people like these: ",
+    "of all models", "1 person", "no interval for people like these: ", "two people", "a person",
+    "no list has", "only 1 list has", "1 person is", "people and machine",
 }  # fmt: skip
 BECAUSE = "undefined, because "
 

@@ -183,11 +183,11 @@ def _rows(
 def _lists_of(agreement: Agreement, groups: sparse.csr_array, enters: Marks) -> Integers:
     """How many of the lists that enter each group has, by `Agreement.counted`."""
     if agreement.counted == "list_id":
-        return np.rint(groups @ enters.astype(np.float64)).astype(np.int64)
+        return np.asarray(np.rint(groups @ enters.astype(np.float64)), dtype=np.int64)
     code, known = pd.factorize(agreement.lists[agreement.counted])
     shape = len(code), len(known)
     of_list = sparse.csr_array((np.ones(len(code)), (np.arange(len(code)), code)), shape=shape)
-    return np.diff((groups[:, enters] @ of_list[enters]).indptr).astype(np.int64)
+    return np.asarray(np.diff((groups[:, enters] @ of_list[enters]).indptr), dtype=np.int64)
 
 
 def _sums(statistics: Statistics, groups: sparse.csr_array) -> dict[str, Floats]:

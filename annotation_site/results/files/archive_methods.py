@@ -12,6 +12,7 @@ from annotation_site.analysis.written import decimal, points, points_bound, shar
 from annotation_site.exports.table import Table
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.methods_estimates import estimates
+from annotation_site.results.files.methods_machines import machines
 from annotation_site.results.files.people_sentences import people_sentences
 from annotation_site.results.files.references import cite
 
@@ -55,6 +56,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _differences(parameters, tables),
         estimates(parameters["study"], tables),
         _agreement(parameters["study"], tables),
+        machines(tables),
         _intervals(parameters, tables),
         _software(parameters),
     )

@@ -5,12 +5,13 @@ from typing import Any
 
 from annotation_site.annotation.models import Study
 from annotation_site.results.files.archive_texts import methods_text, product
+from annotation_site.results.files.methods_machines import TABLES as OF_MACHINES
 from annotation_site.results.models import Snapshot
 from annotation_site.results.snapshots.selectors import table_of
 from annotation_site.results.tables.dataframes import has_crowd
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
-MORE = ("prefix_shares", "keys", "other_controls", "people_intervals", "estimates")
+MORE = ("prefix_shares", "keys", "other_controls", "people_intervals", "estimates", *OF_MACHINES)
 """More that some snapshots have: of a study of trigger prefixes, and of the newer ones."""
 
 

@@ -328,6 +328,35 @@ REFERENCES: dict[str, Reference] = {
             "url": "https://arxiv.org/abs/2311.01453",
         },
     ),
+    "calderon-etal-2025-alternative": Reference(
+        "Calderon et al.",
+        2025,
+        "inproceedings",
+        {
+            "title": "The Alternative Annotator Test for {LLM}-as-a-Judge: How to Statistically "
+            "Justify Replacing Human Annotators with {LLM}s",
+            "author": "Calderon, Nitay and Reichart, Roi and Dror, Rotem",
+            "booktitle": "Proceedings of the 63rd Annual Meeting of the Association for "
+            "Computational Linguistics (Volume 1: Long Papers)",
+            "pages": "16051--16081",
+            "publisher": _ACL,
+            "url": "https://aclanthology.org/2025.acl-long.782",
+        },
+    ),
+    "benjamini-yekutieli-2001-control": Reference(
+        "Benjamini and Yekutieli",
+        2001,
+        "article",
+        {
+            "title": "The Control of the False Discovery Rate in Multiple Testing under Dependency",
+            "author": "Benjamini, Yoav and Yekutieli, Daniel",
+            "journal": "The Annals of Statistics",
+            "volume": "29",
+            "number": "4",
+            "pages": "1165--1188",
+            "doi": "10.1214/aos/1013699998",
+        },
+    ),
 }
 """Every work that a methods paragraph can cite, by its BibTeX key."""
 

@@ -12,6 +12,48 @@ _NO_SIGNIFICANCE = "no significance is possible"
 # What `analysis` says with numbers or other sentences in it; what it says without them is in
 # `annotation_site/registry_words.py`. The first that fits is taken, and values hold no "; ".
 _WITH_VALUES = (
+    gettext_noop(
+        "undefined, because no list has annotations of two people and of this machine annotator; "
+        "at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "undefined, because only 1 list has annotations of two people and of this machine "
+        "annotator; at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "undefined, because only %(n)s lists have annotations of two people and of this machine "
+        "annotator; at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "undefined, because no list has annotations of a person and of this machine annotator; "
+        "at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "undefined, because only 1 list has annotations of a person and of this machine "
+        "annotator; at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "undefined, because only %(n)s lists have annotations of a person and of this machine "
+        "annotator; at least %(few)s are needed."
+    ),
+    gettext_noop(
+        "nobody has %(lists)s lists that two other people annotated and this machine annotator "
+        "was asked about"
+    ),
+    gettext_noop(
+        "this person has fewer than %(lists)s lists that two other people annotated and this "
+        "machine annotator was asked about"
+    ),
+    gettext_noop("fewer than %(people)s people annotated"),
+    gettext_noop("fewer than %(people)s people are tested"),
+    gettext_noop(
+        "1 person is left out: fewer than %(lists)s lists with two others and this machine "
+        "annotator"
+    ),
+    gettext_noop(
+        "%(n)s people are left out: fewer than %(lists)s lists with two others and this machine "
+        "annotator"
+    ),
     gettext_noop("undefined, because nothing can be compared (%(left_out)s)."),
     gettext_noop("undefined, because %(reason)s."),
     gettext_noop("fewer than %(people)s people share %(lists)s lists each"),

@@ -9,7 +9,7 @@ from annotation_site.analysis.controls import compared
 from annotation_site.annotation.lists.nouns import nouns_of
 from annotation_site.annotation.models import Study
 from annotation_site.results.models import Snapshot
-from annotation_site.results.pages import tables
+from annotation_site.results.pages import machines, tables
 from annotation_site.results.pages.agreement import by_model, questions
 from annotation_site.results.pages.competence import competence, too_few
 from annotation_site.results.pages.disputes import disputes
@@ -65,6 +65,7 @@ def _tables(
 ) -> dict[str, Any]:
     few = {name: measures[name] for name in OVERVIEW if name in measures}
     intervals, categories = rows["coverage_intervals"], study.categories
+    tested = rows.get("alternative_annotators", ())
     real, kinds = rows["real_against_random"], compared(row["kind"] for row in rows["coverage"])
     made = {
         "table_2": tables.table_2(rows["table_2"]),
@@ -78,13 +79,11 @@ def _tables(
             "retest", gettext("The same person, twice"), rows["retest"], few, behind
         ),
         "reference": tables.reference(rows["reference"], behind),
-        "machine_coverage": tables.machine_coverage(rows["machine_coverage"]),
-        "machine_agreement": agreement_across(
-            "machine_agreement",
-            gettext("Agreement of machine annotators with people"),
-            rows["machine_agreement"],
-            few,
-            behind,
+        "machine_coverage": machines.machine_coverage(rows["machine_coverage"]),
+        "alternative_test": machines.alternative_test(tested, every=False),
+        "alternative_test_by_epsilon": machines.alternative_test(tested, every=True),
+        "alternative_test_people": machines.people_of_test(
+            rows.get("alternative_annotator_people", ()), behind
         ),
         "people": tables.people(rows["people"], behind),
         "competence": competence(rows.get("competence", ()), rows["people"], behind),
@@ -98,6 +97,8 @@ def _tables(
         }
     return {name: _filled(table) for name, table in made.items()} | {
         "paper_of_keys": tables.paper_of_keys() if "prefix_shares" in rows else "",
+        "machines_beside": machines.machine_agreement(rows["machine_agreement"], few, behind),
+        "followed": machines.followed(tested),
         "keys": keys(rows.get("keys", ()), behind),
         "competence_missing": too_few(rows.get("competence", ())),
         "missing_by_layer": missing(rows["missing"], behind),

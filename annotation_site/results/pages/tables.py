@@ -363,31 +363,6 @@ def reference(rows: Sequence[Row], behind: Behind) -> PageTable:
     )  # fmt: skip
 
 
-def machine_coverage(rows: Sequence[Row]) -> PageTable:
-    body = [
-        [
-            words(f"{row['annotator']}: {group_name(row)}"),
-            Cell(written.share(row["coverage"])),
-            Cell(written.decimal(row["concepts_per_list"])),
-            number(row["lists"]),
-        ]
-        for row in rows
-    ]
-    columns = [
-        gettext("Machine annotator"),
-        gettext("Coverage"),
-        gettext("Patterns per list"),
-        gettext("Lists"),
-    ]
-    return PageTable(
-        "machine_coverage", gettext("Coverage of machine annotators"), columns, body,
-        gettext(
-            "Machine annotators are programs, not people. No other table includes them unless the "
-            "filter says so."
-        ),
-    )  # fmt: skip
-
-
 def people(rows: Sequence[Row], behind: Behind) -> PageTable:
     body = [
         [

@@ -128,7 +128,7 @@ def assert_people(table: pd.DataFrame, wanted: Outcome) -> None:
              one.adjusted],
             abs=1e-12,
         )  # fmt: skip
-        names = ["machine_advantage", "person_advantage", "difference", "p", "p_adjusted"]
+        names = ["advantage", "person_advantage", "difference", "p", "p_adjusted"]
         assert row[names].tolist() == near
         assert (row["lists"], row["failed"], row["undefined"]) == (one.lists, one.failed, "")
         assert row["beaten"] == ("yes" if one.beaten else "no")
@@ -194,7 +194,7 @@ def test_failed_replies_are_wins_of_people_and_not_left_out():
     assert (test["lists"] == 60).all()
     assert (test["failed"] == 45).all()
     assert (persons["failed"] == 45).all()
-    assert (persons["machine_advantage"] <= 0.25).all()
+    assert (persons["advantage"] <= 0.25).all()
 
 
 def test_a_machine_whose_replies_all_failed_beats_nobody():
@@ -215,7 +215,7 @@ def test_equal_differences_everywhere_have_the_limit_as_p():
     assert found.difference[0] == 0
     _, persons = tables(people, machine)
     row = persons.set_index("person").loc["p0"]
-    assert (row["machine_advantage"], row["person_advantage"], row["p"]) == (1, 1, 0)
+    assert (row["advantage"], row["person_advantage"], row["p"]) == (1, 1, 0)
 
 
 def test_rows_name_the_default_of_experts_and_of_a_crowd():

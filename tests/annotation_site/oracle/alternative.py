@@ -94,7 +94,7 @@ def alternative_annotator_test(
     }
     lists = {number for who in tested for number in used[who]}
     return Outcome(
-        Fraction(sum(beaten), len(tested)) if tested else None,
+        Fraction(int(sum(beaten)), len(tested)) if tested else None,
         sum((one.machine for one in found.values()), Fraction(0)) / len(tested) if tested else None,
         found,
         [who for who in everybody if who not in tested],

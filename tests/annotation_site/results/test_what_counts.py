@@ -175,10 +175,11 @@ def test_an_annotation_changes_them(study):
     own = Assignment.objects.filter(purpose=Purpose.ANNOTATION, item__vector__kind="value")
     submit(own.first(), ALL)
     # Nothing was repeated, compared with a reference or timed anew, people share too few lists for
-    # a latent majority, and there is no control but random vectors.
+    # a latent majority and for the alternative annotator test, and there is no control but random
+    # vectors.
     same = {
         "retest", "reference", "time_per_list", "machine_coverage", "missing", "competence",
-        "other_controls",
+        "other_controls", "alternative_annotators", "alternative_annotator_people",
     }  # fmt: skip
     assert set(before) - changed(before, tables(study)) == {
         *same, *(ARCHIVED + name for name in same), "labels: lists", "labels: annotations",

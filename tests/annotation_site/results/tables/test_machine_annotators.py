@@ -9,12 +9,13 @@ import pytest
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Token
-from annotation_site.machine_annotators.models import MachineAnnotation, MachineRun
+from annotation_site.machine_annotators.models import MachineRun
 from annotation_site.results.tables import machine_annotators
 from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.machine_annotators import MachineFrames, machine_frames
 from tests.annotation_site.factories import answer, make_prefix_study, make_study, pattern
+from tests.annotation_site.results.machine_runs import annotate, make_run
 
 State = MachineRun.State
 
@@ -23,31 +24,6 @@ def test_a_site_without_nltk_has_no_wordnet_and_says_no_more(monkeypatch):
     monkeypatch.delitem(sys.modules, "ffn_extract.wordnet", raising=False)
     monkeypatch.setitem(sys.modules, "nltk", None)
     assert machine_annotators._wordnet() is None
-
-
-def make_run(study: Study, name: str, state: str = State.READY) -> MachineRun:
-    return MachineRun.objects.create(
-        study=study,
-        name=name,
-        model=name.removeprefix("machine-"),
-        prompt_version=0,
-        guidelines_version=0,
-        most_reply_tokens=100,
-        most_requests=100,
-        most_tokens=10_000,
-        state=state,
-    )
-
-
-def annotate(run: MachineRun, number: int, annotation: dict[str, Any] | None) -> None:
-    """The run's annotation of the study's list with this number, from 0; None for a failure."""
-    item = run.study.items.order_by("pk")[number]
-    MachineAnnotation.objects.create(
-        run=run,
-        vector=item.vector,
-        annotation=annotation,
-        failure="" if annotation else "It was no JSON.",
-    )
 
 
 def frames(study: Study, **changes: Any) -> MachineFrames:

@@ -1,0 +1,94 @@
+"""Sentences of methods.md on language models that annotated the lists."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from annotation_site.analysis.agreement.lists import PEOPLE, PEOPLE_AND_MACHINE
+from annotation_site.analysis.alternative_sentences import UNDEFINED, YES, what_follows
+from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
+from annotation_site.analysis.written import count, decimal
+from annotation_site.exports.table import Table
+from annotation_site.results.files.references import cite
+
+Row = dict[str, Any]
+TABLES = ("machine_coverage", "machine_agreement", "alternative_annotators")
+_ALPHA = "krippendorff_alpha_concept"
+
+
+def machines(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Sentences on each language model; none where no language model was used.
+
+    Nothing of tables of an older version.
+    """
+    if any(name not in tables for name in TABLES):
+        return
+    covered, agreed, tested = (list(_rows(tables[name])) for name in TABLES)
+    for name in dict.fromkeys(row["annotator"] for row in covered):
+        if name in MACHINE_ANNOTATORS:
+            continue
+        yield _annotated(name, [row for row in covered if row["annotator"] == name])
+        yield from _agreement([row for row in agreed if row["annotator"] == name])
+        yield from _test([row for row in tested if row["annotator"] == name])
+
+
+def _annotated(name: str, rows: list[Row]) -> str:
+    lists, failed = (sum(row[key] for row in rows) for key in ("lists", "failed"))
+    them = "it" if failed == 1 else "them"
+    without = (
+        f"its replies about {_lists(failed)} failed, so it has no annotation of {them}"
+        if failed
+        else "none of its replies failed"
+    )
+    return (
+        f"The language model {name} annotated {_lists(lists)} in the format of people's "
+        f"annotations, from entries, glosses and guidelines alone; {without}."
+    )
+
+
+def _agreement(rows: list[Row]) -> Iterator[str]:
+    of = {row["between"]: row for row in rows if row["measure"] == _ALPHA}
+    people, both = of.get(PEOPLE), of.get(PEOPLE_AND_MACHINE)
+    if people is None or both is None:
+        return
+    if both["value"] is None:
+        yield f"Its agreement with people is {str(both['undefined']).rstrip('.')}."
+        return
+    beside = f"{_value(people)} between people and " if people["value"] is not None else ""
+    yield (
+        f"On {_lists(both['lists'])} that people and this language model annotated, "
+        f"Krippendorff's alpha {cite('krippendorff-2011-computing')} is {beside}{_value(both)} "
+        "between people and the language model."
+    )
+
+
+def _value(row: Row) -> str:
+    interval = row["warning"] or "no interval"
+    if row["low"] is not None:
+        interval = f"95% interval: {decimal(row['low'])} to {decimal(row['high'])}"
+    return f"{decimal(row['value'])} ({interval})"
+
+
+def _test(rows: list[Row]) -> Iterator[str]:
+    row = next((one for one in rows if one["default"] == YES), None)
+    if row is None:
+        return
+    if row["passed"] != UNDEFINED:
+        tested = row["people_tested"]
+        who = "1 person" if tested == 1 else f"{count(tested)} people"
+        yield (
+            "In the alternative annotator test "
+            f"{cite('calderon-etal-2025-alternative', 'benjamini-yekutieli-2001-control')}, its "
+            f"winning rate against {who} is {decimal(row['winning_rate'])} with an ε of "
+            f"{decimal(row['epsilon'])}, and its average advantage probability "
+            f"{decimal(row['advantage'])}."
+        )
+    yield what_follows(row).replace("The test", "The alternative annotator test", 1)
+
+
+def _lists(number: int) -> str:
+    return f"{count(number)} {'list' if number == 1 else 'lists'}"
+
+
+def _rows(table: Table) -> Iterator[Row]:
+    names = [column.name for column in table.columns]
+    return (dict(zip(names, row, strict=True)) for row in table.rows)
