@@ -61,8 +61,8 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     Worker.objects.create(name="b", seen_at=now - timedelta(hours=3))
     with CaptureQueriesContext(connection) as queries:
         families = {family.name: family for family in FromDatabase().collect()}
-    # submissions, eight queues, workers alive and newest, snapshots
-    assert len(queries) == 12
+    # submissions, nine queues, workers alive and newest, snapshots
+    assert len(queries) == 13
     values = {
         (name, *sample.labels.values()): sample.value
         for name, family in families.items()
@@ -77,6 +77,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
         ("ffn_waiting", "layers"): 3,
         ("ffn_waiting", "snapshots"): 1,
         ("ffn_waiting", "exports"): 1,
+        ("ffn_waiting", "data_sets"): 0,
         ("ffn_waiting", "publications"): 0,
         ("ffn_workers_alive",): 1,
         ("ffn_worker_heartbeat_age_seconds",): 3,
