@@ -174,7 +174,7 @@ def _results(facts: Facts) -> Iterator[str]:
     yield _table(
         ("model", "lists of", "coverage", "95% interval", "lists"),
         [
-            (_model(row), KIND_NAMES.get(row["kind"], row["kind"]), _decimal(row["value"]),
+            (_model(row), _kind(row["kind"]), _decimal(row["value"]),
              _interval(row), f"{row['lists']:,}")
             for row in rows
         ],
@@ -230,7 +230,11 @@ def _use(facts: Facts) -> Iterator[str]:
 
 
 def _model(row: Mapping[str, Any]) -> str:
-    return row["model"] or "all models together"
+    return str(row["model"] or "all models together")
+
+
+def _kind(name: str) -> str:
+    return KIND_NAMES.get(name, name)
 
 
 def _measure(name: str) -> str:

@@ -36,4 +36,4 @@ def bibtex(facts: Facts) -> str:
 
 def _plain(text: str) -> str:
     """A text without the characters by which BibTeX ends a value."""
-    return text.translate(str.maketrans({"{": "(", "}": ")", "\\": "/"}))
+    return text.replace("{", "(").replace("}", ")").replace("\\", "/")

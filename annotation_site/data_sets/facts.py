@@ -17,7 +17,7 @@ MADE_UP = (
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What the archive does not tell of its study.
+    """Facts that the archive does not tell of its study.
 
     `open_links` are people with annotations who joined by an open link; `keeps_withdrawn` says
     whether annotations of a person who withdraws are kept.
@@ -122,7 +122,7 @@ class Facts:
 
     @property
     def who(self) -> str:
-        """Who annotated, in counts."""
+        """Numbers of the people who annotated, in sentences."""
         if self.is_made_up:
             return MADE_UP
         annotators, researchers = self.people["annotator"], self.people["researcher"]
@@ -200,7 +200,7 @@ class Facts:
 
     @property
     def sensitive(self) -> str:
-        """What is personal or sensitive in the data."""
+        """A paragraph on the personal and sensitive content."""
         added = [
             word
             for word, is_in in (
@@ -227,7 +227,7 @@ class Facts:
 
     @property
     def consent(self) -> str:
-        """What people agreed to."""
+        """A paragraph on the agreement that people gave."""
         if self.is_made_up:
             return "No person annotated, so nobody was asked for consent."
         said = (

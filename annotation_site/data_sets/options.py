@@ -37,7 +37,7 @@ class Options:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What the archive inside is written without."""
+        """Names of the content that the archive inside is written without."""
         chosen = {TIMES: self.with_times, COMMENTS: self.with_comments}
         return tuple(name for name, is_in in chosen.items() if not is_in)
 

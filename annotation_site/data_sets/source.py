@@ -71,7 +71,7 @@ class Source:
 
     @cached_property
     def chosen(self) -> frozenset[str]:
-        """What columns can depend on: times and comments that are in, made-up annotations."""
+        """Names on which columns depend: times and comments that are in, made-up annotations."""
         found = {TIMES, COMMENTS} - set(left_out_of(self.parameters))
         if self.parameters["study"]["made_up"]:
             found.add("made_up")

@@ -56,7 +56,7 @@ def data_set_write(
 
 
 def study_facts(study: Study) -> StudyFacts:
-    """What the archive does not tell of its study."""
+    """Facts that the archive does not tell of its study."""
     given = Assignment.objects.filter(
         item__study=study, state=Assignment.State.SUBMITTED, membership__participation__isnull=False
     )

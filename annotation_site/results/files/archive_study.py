@@ -200,7 +200,7 @@ def _assignments(study: Study, left_out: Collection[str]) -> Iterator[dict[str, 
         if TIMES in left_out:
             told["active_seconds"] = 0
         if COMMENTS in left_out:
-            told["skip_reason"] = reason_without_words(told["skip_reason"])
+            told["skip_reason"] = reason_without_words(row.skip_reason if skipped else "")
         rows.append((number, row.purpose, code, role, told))
     rows.sort(key=lambda row: row[:4])
     yield from (told for *_, told in rows)

@@ -78,6 +78,7 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
         ("ffn_waiting", "layers"): 3,
         ("ffn_waiting", "snapshots"): 1,
         ("ffn_waiting", "exports"): 1,
+        ("ffn_waiting", "data_sets"): 0,
         ("ffn_waiting", "publications"): 0,
         ("ffn_workers_alive",): 1,
         ("ffn_worker_heartbeat_age_seconds",): 3,

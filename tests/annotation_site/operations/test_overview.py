@@ -249,9 +249,9 @@ def test_it_answers_in_few_queries_whatever_the_size_of_the_site(
         ExportJob.objects.create(study=study, content=content)
     # session, person; workers, what they do: extractions, layers; what waits: two; the queue:
     # extractions, pace, correction, layers, workers; measurements, traces, proxies, language
-    # models, snapshots, exports, deletions, public pages; disk; failures: seven; backup;
-    # people: three; the database; unread notices
-    with django_assert_max_num_queries(34):
+    # models, snapshots, exports, deletions, public pages, data sets; disk; failures: eight;
+    # backup; people: three; the database; unread notices
+    with django_assert_max_num_queries(36):
         page = admin.get("/site/").content.decode()
     assert "and 22 more" in page
 

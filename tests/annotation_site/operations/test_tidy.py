@@ -22,6 +22,8 @@ from annotation_site.annotation.crowd.joining import participation_start
 from annotation_site.annotation.models import CrowdParticipant, Revision, Study
 from annotation_site.corpus.log import log_add
 from annotation_site.corpus.models import Extraction, LogLine
+from annotation_site.data_sets.models import DataSet
+from annotation_site.data_sets.services import file_path
 from annotation_site.machine_annotators.models import MachineExchange
 from annotation_site.notices.models import Notice
 from annotation_site.operations import tidy
@@ -31,6 +33,7 @@ from tests.annotation_site.annotation.crowd.people import make_link
 from tests.annotation_site.factories import (
     assignment_of,
     log_in,
+    make_data_set,
     make_extraction,
     make_invitation,
     make_machine_run,
@@ -70,6 +73,13 @@ def things(folders, settings):
     # The person who asked was told of both files.
     Notice.objects.filter(pk=Notice.objects.earliest("pk").pk).update(created_at=past)
     ExportJob.objects.filter(pk=jobs[2].pk).update(state="failed", requested_at=past)
+
+    written = make_data_set(study, state="ready", claim=uuid.uuid4(), expires_at=past)
+    file_path(written).parent.mkdir()
+    file_path(written).write_bytes(b"a data set")
+    cancelled = make_data_set(study)
+    DataSet.objects.filter(pk=cancelled.pk).update(requested_at=past)
+    make_data_set(study, state="due")
 
     bundles = folders / "bundles"
     extraction = make_extraction()
@@ -165,6 +175,7 @@ def state():
         counters = {row[0].rpartition(":")[2] for row in cursor.fetchall()}
     return {
         "exports": sorted(ExportJob.objects.values_list("state", flat=True)),
+        "data sets": sorted(DataSet.objects.values_list("state", flat=True)),
         "lines": sorted(LogLine.objects.values_list("text", "extraction__state")),
         "keys": sorted(RequestKey.objects.values_list("key", flat=True)),
         "tokens": sorted(User.objects.values_list("auth_token_set__name", flat=True), key=str),
@@ -196,6 +207,7 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
     tidy.tidy()
     assert state() == {
         "exports": ["expired", "ready"],
+        "data sets": ["due", "expired"],
         "lines": [("new", "ready"), ("old", "running")],
         "keys": ["new"],
         "tokens": [*[None] * (User.objects.count() - 1), "new"],
@@ -208,7 +220,7 @@ def test_what_is_over_goes_and_the_rest_stays(things, folders):
     }
     gone = sorted(before - set(files(folders)))
     assert [name.split("/")[0] for name in gone] == [
-        *["bundles"] * 6, "corpus-copies", "exports", *["metrics"] * 2,
+        *["bundles"] * 6, "corpus-copies", *["exports"] * 2, *["metrics"] * 2,
     ]  # fmt: skip
     assert gone[-1] == "metrics/gone-container/counter_1.db"
     assert "bundles/.incoming/stopped" in gone
