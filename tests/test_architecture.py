@@ -98,8 +98,7 @@ FILES = {
     "annotation/review": "adjudicated_annotations adjudication looks training",
     "annotation/studies": "made_up of_sets plans previews rule_words rules sampling services",
     "annotation/views": (
-        "adjudication annotators crowd lists monitoring open_links own references studies "
-        "tutorial"
+        "adjudication annotators crowd lists monitoring open_links own references studies tutorial"
     ),
     "annotation/work": "own_work pace submissions time_records tutorial worked_time",
     "api": (
