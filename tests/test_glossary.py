@@ -80,6 +80,7 @@ ALLOWED = {
         "exports.md: Which file for which program": "a program that opens files",
         "exports.md: Labels": IN_PROSE,
         "exports.md: Reading labels back": IN_PROSE,
+        "exports.md: `data/machine_annotations.parquet`": "the annotations of machine annotators",
         "listed.html: Which concepts made this prediction?": "the paper's word, in prose",
         "trace.html: Which concepts made this prediction?": "the paper's word, in prose",
         "start.html: Find the concepts in a language model’s layers": "the paper's word, in prose",

@@ -1,4 +1,4 @@
-"""What answers requests: a language model at an endpoint, or on the worker's own machine.
+"""Answerers of requests: a language model at an endpoint, or on the worker's own machine.
 
 Light: a web process reads what is configured and loads neither a client nor a model.
 """
