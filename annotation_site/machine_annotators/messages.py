@@ -1,6 +1,7 @@
 """The messages of a request to a language model: a study's texts and one list. Pure.
 
-Blinding: of a list the texts of its entries and their glosses are sent, nothing else.
+Blinding: of a list the texts of its entries and their glosses are sent, nothing else. The two lists
+of the examples are made up and the same in every request.
 """
 
 import json
@@ -31,6 +32,18 @@ For example, in a list where the entries 2, 3, 5, 8 and 9 are made-up animals:
 "no_pattern": false}
 If the list has no pattern:
 {"patterns": [], "no_pattern": true}"""
+# Lists that are shown with their right replies, as earlier turns: small models follow these better
+# than a description. The ranks are those of the pattern.
+_WITHOUT = (
+    *("of", "banana", "7", "quickly", "Zed", "##"),
+    *("lamp", "wrote", "pale", "ix", "tree", "or"),
+)
+_WITH = (
+    *("Monday", "cup", "Friday", "of", "Sunday", "xx"),
+    *("Tuesday", "3", "pale", "Saturday", "or", "wrote"),
+)
+_DESCRIBED = "days"
+_RANKS = (1, 3, 5, 7, 10)
 # Spellings that chat templates use for the beginning and end of a message, such as <|im_end|>.
 _MARK = re.compile(r"<(?=[|/\w][^<>\n]{0,60}>)|\[(?=/?[A-Z_]{2,20}\])")
 _REPLY_AGAIN = 4_000  # characters of a malformed reply that are sent back
@@ -55,21 +68,20 @@ class Task:
 
 
 def list_messages(task: Task, entries: Sequence[ListEntry]) -> list[dict[str, str]]:
-    """The messages that ask for an annotation of one list, roles system and user.
+    """The messages that ask for an annotation of one list: instructions, examples, the list.
 
     Each entry is on a line of its own, as a JSON string behind its rank, so no text of an entry
-    can look like another entry.
+    can look like another entry. The examples are two made-up lists with their replies; they are
+    left out where their pattern would be too small for the study.
     """
-    _, many = task.nouns
     system = [task.prompt.strip()]
     if task.guidelines.strip():
         system.append(f"Guidelines for annotators:\n\n{task.guidelines.strip()}")
     system += [_rules(task), FORMAT % {"category": quoted(task.categories[0])}]
-    lines = "\n".join(_line(entry) for entry in entries)
-    user = f"The list has {len(entries)} {many}:\n\n{lines}\n\nReply with the JSON object only."
     return [
         {"role": "system", "content": "\n\n".join(system)},
-        {"role": "user", "content": user},
+        *_examples(task),
+        {"role": "user", "content": _list(task, entries)},
     ]
 
 
@@ -113,6 +125,28 @@ def storable(text: str) -> str:
 def _escaped(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def _examples(task: Task) -> list[dict[str, str]]:
+    if task.min_tokens > len(_RANKS):
+        return []
+    pattern = {"description": _DESCRIBED, "category": task.categories[0], "ranks": _RANKS}
+    return [
+        {"role": role, "content": content}
+        for words, patterns in ((_WITHOUT, []), (_WITH, [pattern]))
+        for role, content in (
+            ("user", _list(task, [ListEntry(n, word) for n, word in enumerate(words, 1)])),
+            ("assistant", json.dumps({"patterns": patterns, "no_pattern": not patterns})),
+        )
+    ]
+
+
+def _list(task: Task, entries: Sequence[ListEntry]) -> str:
+    lines = "\n".join(_line(entry) for entry in entries)
+    return (
+        f"The list has {len(entries)} {task.nouns[1]}:\n\n{lines}\n\n"
+        "Reply with the JSON object only."
+    )
 
 
 def _line(entry: ListEntry) -> str:

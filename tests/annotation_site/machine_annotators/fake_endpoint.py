@@ -19,7 +19,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -91,8 +91,14 @@ class Seen:
 
     @property
     def asked(self) -> str:
-        """The list that is asked about: the first user message."""
-        return next(m["content"] for m in self.messages if m["role"] == "user")
+        """The list that is asked about."""
+        return asked_in(self.messages)
+
+
+def asked_in(messages: Sequence[Mapping[str, str]]) -> str:
+    """The list that messages ask about: the first user's that is none of the examples."""
+    said = [m["content"] for m in messages if m["role"] == "user"]
+    return next(one for one in said if "Monday" not in one and "banana" not in one)
 
 
 Plan = Callable[[Seen, int], Behaviour]
@@ -131,7 +137,7 @@ def answer_to(messages: list[dict[str, str]]) -> dict[str, Any]:
     A third of the tokens, by their spelling, are one pattern; no pattern where these are too few.
     """
     system = next(m["content"] for m in messages if m["role"] == "system")
-    asked = next(m["content"] for m in messages if m["role"] == "user")
+    asked = asked_in(messages)
     entries = [(int(rank), json.loads(text)) for rank, text in _LINE.findall(asked)]
     category = json.loads(_CATEGORY.search(system)[1])  # type: ignore[index]
     ranks = [rank for rank, text in entries if zlib.crc32(text.encode("utf-8", "replace")) % 3 == 0]

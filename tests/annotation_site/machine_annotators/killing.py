@@ -41,6 +41,7 @@ from tests.annotation_site.machine_annotators.fake_endpoint import (
     Plan,
     Seen,
     answer_to,
+    asked_in,
     seeded,
     usage_of,
 )
@@ -196,8 +197,8 @@ def outcome_of(run: MachineRun, endpoint: FakeEndpoint, seconds: float, kills: i
     counted: Counter[str] = Counter()
     asked_of: dict[int, str] = {}
     for vector, messages in run.exchanges.values_list("vector", "messages"):
-        asked_of[vector] = messages[1]["content"]
-        counted[messages[1]["content"]] += 1
+        asked_of[vector] = asked_in(messages)
+        counted[asked_of[vector]] += 1
     beyond = endpoint.asked() - counted
     messages_of = {seen.asked: seen.messages for seen in endpoint.requests}
     wrong = 0

@@ -57,7 +57,9 @@ def test_a_run_is_forecast_requested_cancelled_continued_and_deleted(study, mess
         url(study, "machine-annotators/forecast"), {"most_reply_tokens": 200}
     ).json()
     assert (forecast["lists"], forecast["requests"], forecast["once"]["requests"]) == (12, 24, 12)
-    assert [one["role"] for one in forecast["messages_of_first"]] == ["system", "user"]
+    assert [one["role"] for one in forecast["messages_of_first"]] == [
+        "system", *["user", "assistant"] * 2, "user",
+    ]  # fmt: skip
     assert "Look closely." in forecast["messages_of_first"][0]["content"]
     assert not MachineRun.objects.exists()
     limits = {"most_requests": 24, "most_tokens": 10**6, "most_cost": forecast["cost"]}

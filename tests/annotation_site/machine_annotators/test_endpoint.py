@@ -29,6 +29,7 @@ from tests.annotation_site.machine_annotators.fake_endpoint import (
     FakeEndpoint,
     always,
     answer_to,
+    asked_in,
     in_turn,
     seeded,
 )
@@ -251,7 +252,7 @@ def test_a_mix_of_misbehaviour_gives_each_request_one_outcome(ask):
     assert len(found) == 100
     asked = {seen.asked: seen.behaviour for seen in ask.endpoint.requests}
     assert ask.endpoint.most_asked() == 1
-    good = [n for n in range(100) if asked[request_of(n + 1).messages[1]["content"]] == "good"]
+    good = [n for n in range(100) if asked[asked_in(request_of(n + 1).messages)] == "good"]
     assert 30 < len(good) < 70
     for number in good:
         assert json.loads(found[number].text) == answer_to(request_of(number + 1).messages)

@@ -22,6 +22,7 @@ from annotation_site.machine_annotators.tasks import machine_run_work
 from annotation_site.results.snapshots.versions import data_version
 from annotation_site.workers.models import Worker
 from tests.annotation_site.factories import make_extraction, make_study, researcher_of
+from tests.annotation_site.machine_annotators.fake_endpoint import asked_in
 from tests.annotation_site.machine_annotators.made import (
     FOUND,
     MODEL,
@@ -120,18 +121,22 @@ def test_a_malformed_reply_is_asked_again_once_with_the_reason(study, monkeypatc
     first = []
 
     def say(request, n):
-        if len(request.messages) == 2:  # the first time
+        if request.messages[-1]["content"] == asked_in(request.messages):  # the first time
             first.append(request.messages[-1]["content"])
             return "I see animals." if len(first) <= 2 else NONE
-        return NONE if request.messages[1]["content"] == first[0] else "Still animals."
+        return NONE if asked_in(request.messages) == first[0] else "Still animals."
 
     model = work(run, monkeypatch, say)
     assert run.state == State.READY
     assert (run.done, run.failed, run.requests) == (12, 1, 14)
-    again = [request.messages for request in model.requests if len(request.messages) > 2]
-    assert [one["role"] for one in again[0]] == ["system", "user", "assistant", "user"]
-    assert again[0][2]["content"] == "I see animals."
-    assert "It is not one JSON object" in again[0][3]["content"]
+    again = [
+        request.messages
+        for request in model.requests
+        if "cannot be read" in request.messages[-1]["content"]
+    ]
+    assert [one["role"] for one in again[0][-3:]] == ["user", "assistant", "user"]
+    assert again[0][-2]["content"] == "I see animals."
+    assert "It is not one JSON object" in again[0][-1]["content"]
     failed = run.annotations.get(annotation__isnull=True)
     assert failed.failure.startswith("It is not one JSON object: it begins with 'Still animals.'")
     states = run.exchanges.filter(vector=failed.vector_id).values_list("number", "state", "reply")
@@ -144,7 +149,7 @@ def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
     silent = set()
 
     def say(request, n):
-        asked = request.messages[1]["content"]
+        asked = asked_in(request.messages)
         if not silent:
             silent.add(asked)
         return NoReply("The endpoint is busy.") if asked in silent else NONE
@@ -153,7 +158,7 @@ def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
     assert run.state == State.READY
     assert (run.done, run.failed, run.requests) == (12, 1, 11 + runs.MOST_ASKED)
     assert run.annotations.get(annotation__isnull=True).failure == "The endpoint is busy."
-    asked = [request.messages[1]["content"] for request in model.requests]
+    asked = [asked_in(request.messages) for request in model.requests]
     assert [asked.count(one) for one in silent] == [4]
     # Their upper bounds stay, since nobody knows whether they were worked at.
     assert run.output_tokens == 11 * 10 + 4 * 500
