@@ -11,16 +11,28 @@ LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
 COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
 endif
 
-# What one database is enough for. The first line asks none. The second has processes of their own,
-# or typed commands. The third sends made-up requests to every address. The others ask for pages, to
-# look at their words, scripts and styles (that each page is served from PostgreSQL is for
+# Tests of the site that ask no database: none of them is marked for one, which pytest-django demands.
+ASK_NONE := test_plain_words.py test_registry_words.py workers/test_memory.py \
+  annotation/allocation/test_plan.py annotation/lists/test_annotation_format.py \
+  annotation/monitoring/test_flags.py annotation/studies/test_sampling.py \
+  measurements/test_figures.py measurements/test_tables.py \
+  results/figures results/tables/test_registry.py
+
+# What one database is enough for. The first two lines ask none. The third has processes of their
+# own, or typed commands. The fourth sends made-up requests to every address. The others ask for
+# pages, to look at their words, scripts and styles (that each page is served from PostgreSQL is for
 # test_permissions.py to say), or for one archive, which is then altered.
 ONE_DATABASE := js analysis exports test_errors.py test_light_pages.py test_serving.py \
+  $(ASK_NONE) \
   corpus/test_extraction_apart.py operations/test_doctor_as_typed.py \
   api/test_schema.py \
   test_page_furniture.py test_page_languages.py test_page_translation.py \
   test_pages_in_a_browser.py test_policy_in_a_browser.py \
   test_pseudo_locale.py test_verify_alterations.py
+
+# Forms without their token are refused before a view is called: one person is asked there, too.
+ONE_PERSON := $(patsubst %,--deselect "tests/security/test_requests.py::$(strip \
+  test_every_address_that_writes_asks_for_the_forms_token)[%]",1 2 3 4)
 
 CROWD_TESTS := tests/annotation_site/annotation/crowd/test_crowd.py \
   tests/annotation_site/annotation/test_concurrency.py -k "crowd or 64_people"
@@ -44,7 +56,7 @@ ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PYTEST) tests/services tests/annotation_site \
 	  tests/security/test_behind_nginx.py tests/security/test_requests.py \
 	  tests/e2e/test_story.py tests/e2e/test_load.py tests/faults \
-	  $(ONE_DATABASE:%=--ignore tests/annotation_site/%)
+	  $(ONE_DATABASE:%=--ignore tests/annotation_site/%) $(ONE_PERSON)
 endif
 endif
 
@@ -80,11 +92,19 @@ ifdef TEST_DATABASE_URL
 	FFN_TEST_SERVICES=1 $(PY) -m benchmarks.load
 endif
 
-lint: $(VENV)/.dev ## Check style, types, migrations and the direction of imports
+# With a folder each, as what one leaves in mypy's is of no use to the other; so they can also run
+# side by side (make -j 2 lint).
+.PHONY: types types-strict
+types: $(VENV)/.dev
+	$(PY) -m mypy --cache-dir .mypy_cache/site --no-warn-unused-ignores annotation_site
+
+types-strict: $(VENV)/.dev
+	$(PY) -m mypy --cache-dir .mypy_cache/strict --strict ffn_extract annotation_site/analysis \
+	  annotation_site/exports
+
+lint: $(VENV)/.dev types-strict types ## Check style, types, migrations and the direction of imports
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy --strict ffn_extract annotation_site/analysis annotation_site/exports
-	$(PY) -m mypy --no-warn-unused-ignores annotation_site
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 	$(PY) -m pytest -q tests/test_architecture.py
 

@@ -1,4 +1,4 @@
-"""Says how many lines the tests reached: `make test COVERAGE=1`, which .ci/run does.
+"""Says how many lines of a package its tests reached: `make test COVERAGE=1`, as in .ci/run.
 
 Ends with 1, and the lines that were not reached, where that is too few of one of the packages.
 """
@@ -24,7 +24,7 @@ def main() -> int:
     few = []
     for package in PACKAGES:
         share = float(report(package, "--format=total", "--precision=1"))
-        print(f"{package}: tests reach {share} % of the lines")
+        print(f"{package}: its tests reach {share} % of the lines")
         if share < LEAST:
             few.append(package)
     for package in few:

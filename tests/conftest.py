@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 # As Hypothesis has it by itself where CI is set: how long an example takes tells nothing about
@@ -23,8 +24,40 @@ settings.load_profile("any machine")
 
 # Lines are counted in the processes that run tests, and not in servers and commands that these
 # start: counting slows them, and some are looked at for what they write and how long they take.
+counting = Coverage.current() if "COVERAGE_PROCESS_START" in os.environ else None
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_START", None)
+
+# Nor in tests of other packages than those whose lines .ci/lines.py asks for: counting makes
+# Python up to twice as slow, and a package is to be reached by its own tests.
+COUNTED = tuple(
+    f"{Path(__file__).parent}/{start}"
+    for start in (
+        "ffn_extract/",
+        "annotation_site/analysis/",
+        "annotation_site/annotation/",
+        "annotation_site/exports/",
+        # What `exports` reads again.
+        "annotation_site/results/test_exports.py",
+        "annotation_site/results/test_labels_files.py",
+        "annotation_site/results/test_restored_studies.py",
+    )
+)
+is_counting = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Count lines, or cease to, before a test whose folder asks for the other."""
+    global is_counting
+    counted = str(item.path).startswith(COUNTED)
+    if counting is None or counted == is_counting:
+        return
+    if counted:
+        counting.start()
+    else:
+        counting.stop()
+    is_counting = counted
 
 
 @pytest.fixture(scope="session")

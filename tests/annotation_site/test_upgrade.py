@@ -4,6 +4,7 @@ import atexit
 import csv
 import functools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ from annotation_site.old_names import annotation_renamed
 from annotation_site.results.tables.registry import TABLES
 from tests.annotation_site.factories import UserFactory, make_study
 from tests.annotation_site.older_version import FOLDER, OLDER, older_version_read
-from tests.e2e.site import ROOT, Site, database_of_its_own
+from tests.e2e.site import ROOT, Site, copy_postgres, database_of_its_own, kept_database
 
 SLUG = "an-older-study"
 DRAFT = 10  # of an assignment's values in `fixtures.upgrade.make`
@@ -82,10 +83,10 @@ print(json.dumps([str(one) for one in own.values_list("public_id", flat=True)]))
 def bring_up_to_date(site: Site, name: str) -> dict[str, Any]:
     """A site with the older database, migrated; returns what the older version said."""
     path = FOLDER / f"{name}.json.gz"
-    if "DATABASE_URL" in site.environment:
-        run(site, LOAD.format(path=str(path)))
-    else:
-        shutil.copytree(brought_up_to_date(path), site.folder, dirs_exist_ok=True)
+    folder, database = brought_up_to_date(path)
+    shutil.copytree(folder, site.folder, dirs_exist_ok=True)
+    if url := site.environment.get("DATABASE_URL"):
+        copy_postgres(database, url)
     return in_todays_names(older_version_read(path)["answers"])
 
 
@@ -100,13 +101,15 @@ def in_todays_names(said: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def brought_up_to_date(path: Path) -> Path:
-    """The folder of such a site on SQLite: made once, to be copied."""
+def brought_up_to_date(path: Path) -> tuple[Path, str]:
+    """The folder of such a site, and its PostgreSQL database with services: made once, to be
+    copied."""
     folder = Path(tempfile.mkdtemp(prefix="ffn-concepts-older-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     site = Site(folder / "var", models=False)
+    database = kept_database(site) if os.environ.get("FFN_TEST_SERVICES") == "1" else ""
     run(site, LOAD.format(path=str(path)))
-    return site.folder
+    return site.folder, database
 
 
 def test_no_older_version_is_forgotten():

@@ -134,10 +134,7 @@ class Site:
         """What `serve` does before it starts its servers: a copy of what it makes."""
         shutil.copytree(prepared_folder(), self.folder, dirs_exist_ok=True)
         if url := self.environment.get("DATABASE_URL"):
-            name = urlsplit(url).path[1:]
-            with database_server() as ask:
-                ask(f'DROP DATABASE "{name}" WITH (FORCE)')
-                ask(f'CREATE DATABASE "{name}" TEMPLATE "{prepared_database()}"')
+            copy_postgres(prepared_database(), url)
 
     def start_web(self, first_port: int | None = None, *, web_workers: int = 2) -> None:
         """Start the web server alone, as `serve` does; returns when pages are served.
@@ -227,14 +224,29 @@ def prepared_folder() -> Path:
 @functools.cache
 def prepared_database() -> str:
     """The name of a PostgreSQL database that nobody has used, on the tests' server."""
-    url, name = os.environ["TEST_DATABASE_URL"], f"ffn_concepts_prepared_{secrets.token_hex(5)}"
-    with tempfile.TemporaryDirectory() as folder, database_server() as ask:
+    with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder) / "var", models=False)
-        site.environment["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        ask(f'CREATE DATABASE "{name}"')
-        atexit.register(_drop_database, name)
+        name = kept_database(site)
         site.manage("migrate", "--verbosity", "0")
     return name
+
+
+def kept_database(site: Site) -> str:
+    """Give a site an empty PostgreSQL database that is there until the tests end; its name."""
+    url, name = os.environ["TEST_DATABASE_URL"], f"ffn_concepts_kept_{secrets.token_hex(5)}"
+    with database_server() as ask:
+        ask(f'CREATE DATABASE "{name}"')
+    atexit.register(_drop_database, name)
+    site.environment["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    return name
+
+
+def copy_postgres(source: str, url: str) -> None:
+    """A database, which nobody has open, in the place of the one at an address."""
+    name = urlsplit(url).path[1:]
+    with database_server() as ask:
+        ask(f'DROP DATABASE "{name}" WITH (FORCE)')
+        ask(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
 
 
 def _drop_database(name: str) -> None:
