@@ -32,6 +32,7 @@ from annotation_site.machine_annotators.selectors import (
     in_order,
     ready_runs,
     reserved,
+    rules_of,
     runs_of_study,
     spent_lately,
     vectors_covered,
@@ -71,6 +72,12 @@ class RunRow:
         if self.run.restored:
             return False
         return self.run.state in CONTINUABLE or (self.run.is_ready and self.has_new_lists)
+
+    @property
+    def has_other_rules(self) -> bool:
+        """Whether it is ready, but no table uses it: the study's rules changed since."""
+        rules = self.run.rules
+        return self.run.is_ready and bool(rules) and rules != rules_of(self.run.study)
 
     @property
     def lists(self) -> str:
@@ -116,6 +123,8 @@ def run_rows(study: Study) -> list[RunRow]:
     kept = MachineExchange.objects.filter(run=OuterRef("pk"))
     runs = list(runs_of_study(study).annotate(kept=Exists(kept)))
     lists = study.items.filter(use=Item.Use.STUDY).count() if runs else 0
+    for run in runs:
+        run.study = study  # without a query
     return [
         RunRow(run, run.kept, run.covers == MachineRun.Covers.LISTS and run.total < lists)
         for run in runs
@@ -286,9 +295,9 @@ class SaidByRun:
 def said_of_list(study: Study, vector: Vector) -> list[SaidByRun]:
     """The annotations of one list by the study's ready runs, in the order of their names.
 
-    Two queries. They are a machine's: never among people's.
+    Three queries. They are a machine's: never among people's.
     """
-    runs = {run.pk: run for run in ready_runs(study).order_by("name")}
+    runs = {run.pk: run for run in ready_runs(study)}
     if not runs:
         return []
     kept = MachineExchange.objects.filter(run=OuterRef("run"), vector=OuterRef("vector"))

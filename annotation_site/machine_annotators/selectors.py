@@ -40,8 +40,15 @@ def runs_of_study(study: Study) -> QuerySet[MachineRun]:
 
 
 def ready_runs(study: Study) -> QuerySet[MachineRun]:
-    """A study's runs that tables use, in the order of their names."""
-    return MachineRun.objects.filter(study=study, state=MachineRun.State.READY).order_by("name")
+    """A study's runs that tables and files use, in the order of their names. One query of its own.
+
+    They are ready, and were made under the rules that the study has now: lists that were judged
+    under other rules are other lists. A restored run has no rules but the study's.
+    """
+    ready = MachineRun.objects.filter(study=study, state=MachineRun.State.READY)
+    rules = rules_of(study)
+    known = ready.values_list("pk", "rules")
+    return ready.exclude(pk__in=[pk for pk, own in known if own and own != rules]).order_by("name")
 
 
 def exchanges_of(run: MachineRun) -> QuerySet[MachineExchange]:

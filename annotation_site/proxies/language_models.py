@@ -18,6 +18,7 @@ from annotation_site.corpus.censuses import candidates, name_of, sizes_of_lists,
 from annotation_site.corpus.models import Extraction, Kind, Token, Vector
 from annotation_site.errors import Invalid
 from annotation_site.machine_annotators.models import MachineAnnotation, MachineRun
+from annotation_site.machine_annotators.selectors import ready_runs
 from annotation_site.proxies.census import NO_LISTS, LayerNumbers
 from annotation_site.sentences import Sentence
 
@@ -37,12 +38,7 @@ def proxy_runs(study: Study) -> list[MachineRun]:
 
     Of a run that came with an archive, its study's archive says what was known of every vector.
     """
-    ready = MachineRun.objects.filter(
-        study=study,
-        state=MachineRun.State.READY,
-        covers=MachineRun.Covers.VECTORS,
-        restored=False,
-    )
+    ready = ready_runs(study).filter(covers=MachineRun.Covers.VECTORS, restored=False)
     return list(ready.order_by("requested_at", "pk"))
 
 

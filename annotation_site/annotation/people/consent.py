@@ -89,14 +89,22 @@ def _text_change(study: Study, kind: type[VersionedText], text: str, base: int) 
     return True
 
 
+def shared_of(study: Study) -> str:
+    """The rules of sharing that people read beside the consent text, for `consent_give`."""
+    return f"publish={int(study.may_publish)} share={int(study.may_share)}"
+
+
 @transaction.atomic
-def consent_give(*, membership: Membership, version: int) -> None:
+def consent_give(*, membership: Membership, version: int, shared: str = "") -> None:
     """Record that a person has read the notice and agrees to this version of the consent text.
 
-    Raises Invalid when another version is asked for by now: nobody agrees to what they have not
-    seen.
+    `shared` is what `shared_of` gave when the person read it; a program that shows nobody a page
+    sends none. Raises Invalid when another version, or other sharing, is asked for by now: nobody
+    agrees to what they have not seen.
     """
-    if version != Study.objects.get(pk=membership.study_id).consent_version:
+    # Under the lock no rule changes between this look and the consent.
+    study = Study.objects.select_for_update().get(pk=membership.study_id)
+    if version != study.consent_version or shared not in ("", shared_of(study)):
         raise Invalid(_("The text has changed since you opened the page. Read it again."))
     membership.consent_version = version
     membership.consented_at = timezone.now()

@@ -61,7 +61,9 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         try:
             consent_services.consent_give(
-                membership=membership, version=_number(request.POST.get("version"))
+                membership=membership,
+                version=_number(request.POST.get("version")),
+                shared=request.POST.get("shared", ""),
             )
         except Invalid as error:
             changed = error.message
@@ -75,6 +77,7 @@ def consent(request: PersonRequest, slug: str) -> HttpResponse:
         "text_html": safe_html(text.text) if text else "",
         "needed": needs_consent(membership, membership.study),
         "changed": changed,
+        "shared": consent_services.shared_of(membership.study),
     }
     return render(request, "annotation/consent.html", context, status=422 if changed else 200)
 

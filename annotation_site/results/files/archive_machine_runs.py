@@ -24,6 +24,7 @@ from annotation_site.errors import Invalid
 from annotation_site.exports import Table
 from annotation_site.machine_annotators.messages import DEFAULT_PROMPT
 from annotation_site.machine_annotators.models import MachineAnnotation, MachinePrompt, MachineRun
+from annotation_site.machine_annotators.selectors import ready_runs
 from annotation_site.results.files.archive_machines import (
     FAILURE_COLUMNS,
     HOST,
@@ -41,8 +42,7 @@ Described = dict[tuple[str, int, int], str]
 
 def runs_of(study: Study) -> QuerySet[MachineRun]:
     """The runs that an archive has, in the order of their requests."""
-    found = MachineRun.objects.filter(study=study, state=MachineRun.State.READY)
-    return found.order_by("requested_at", "pk")
+    return ready_runs(study).order_by("requested_at", "pk")
 
 
 def run_tables(study: Study, numbers: Mapping[int, int]) -> dict[str, Table]:

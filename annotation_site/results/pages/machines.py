@@ -137,11 +137,21 @@ def _beside(
             gettext("Lists"),
         ],
         body,
-        gettext(
+        _same_lists(people),
+        [*failed, *warnings_of(rows)],
+    )
+
+
+def _same_lists(people: Mapping[str, Row]) -> str:
+    """The lists of the table: all that were annotated where no two people annotated one."""
+    if any(row["lists"] for row in people.values()):
+        return gettext(
             "On the same lists: those that this machine annotator and at least two people "
             "annotated. Intervals are 95%, conditional on these annotators."
-        ),
-        [*failed, *warnings_of(rows)],
+        )
+    return gettext(
+        "On lists that this machine annotator and one person annotated: no list has annotations of "
+        "two people. Intervals are 95%, conditional on these annotators."
     )
 
 

@@ -19,7 +19,8 @@ from annotation_site.analysis.stopwords import propose_stopwords_flag
 from annotation_site.annotation.lists.entries import ListEntry, entries_of_lists
 from annotation_site.annotation.models import Item, Study
 from annotation_site.corpus.loading import CONTINUATION
-from annotation_site.machine_annotators.models import MachineAnnotation, MachineRun
+from annotation_site.machine_annotators.models import MachineAnnotation
+from annotation_site.machine_annotators.selectors import ready_runs
 from annotation_site.results.tables.request import FAILURE_COLUMNS
 from ffn_extract.errors import WordNetError
 
@@ -139,11 +140,7 @@ class _Lists:
 
 def _of_models(study: Study, shown: _Lists) -> Iterator[tuple[str, int, dict[str, Any] | None]]:
     """Name, list and annotation, None where replies failed, of each finished run of the study."""
-    names = dict(
-        MachineRun.objects.filter(study=study, state=MachineRun.State.READY).values_list(
-            "pk", "name"
-        )
-    )
+    names = dict(ready_runs(study).values_list("pk", "name"))
     own = Item.objects.filter(study=study).values("vector")
     place = {list_id: number for number, list_id in enumerate(shown.entries)}
     for run, name in sorted(names.items(), key=lambda one: one[1]):

@@ -241,7 +241,8 @@ def test_annotations_are_read_once_and_in_chunks(
 ):
     run = annotated(study, census)
     expected = numbers_of(study)[NAME].census
-    with django_assert_num_queries(5):  # extractions, candidates, runs of proxies, runs, parts
+    # extractions, candidates, runs of proxies; runs of language models, their rules; parts
+    with django_assert_num_queries(6):
         numbers_of(study)
     monkeypatch.setattr(language_models, "CHUNK", 3)
     MachineRun.objects.filter(pk=run.pk).update(finished_at=timezone.now() + timedelta(1))

@@ -311,6 +311,7 @@ def test_the_page_of_a_list_takes_as_many_queries_for_many_people(study, django_
     client.get(url)
     # session, person, study, list with its origin, models, people, ranking, order; membership and
     # adjudicated annotation, look (twice: before and for the record, in a savepoint of two);
-    # assignments, patterns, members, codes, tokens; runs of language models; whether it is made up
-    with django_assert_num_queries(22):
+    # assignments, patterns, members, codes, tokens; runs of language models, their rules; whether
+    # it is made up
+    with django_assert_num_queries(23):
         client.get(url)

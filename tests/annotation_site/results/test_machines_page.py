@@ -123,6 +123,18 @@ def test_too_few_lists_are_a_sentence_in_place_of_a_table():
     assert [cell.text for cell in test.rows[0][2:4]] == ["–", "–"]
 
 
+def test_the_note_says_which_lists_the_rows_rest_on(rows):
+    of_two = rows["machine_agreement"]
+    alone = [{**row, "lists": 0} if row["between"] == "people" else row for row in of_two]
+    notes = [
+        machines.machine_agreement(found, MEASURES, BEHIND)[1].table.caption
+        for found in (of_two, alone)
+    ]
+    assert "at least two people" in notes[0]
+    assert "at least two people" not in notes[1]
+    assert "no list has annotations of two people" in notes[1]
+
+
 def test_tables_of_an_older_version_have_no_halves(rows):
     older = [{k: v for k, v in row.items() if k != "between"} for row in rows["machine_agreement"]]
     assert machines.machine_agreement(older, MEASURES, BEHIND) == []

@@ -99,6 +99,21 @@ def test_agreeing_is_stored_with_version_and_time_and_leads_to_the_first_list():
     assert "What you agreed to" in client.get(f"/studies/{study.slug}/consent/").content.decode()
 
 
+def test_nobody_agrees_to_sharing_that_they_have_not_read():
+    study = make_study(consent=TEXT)
+    _, client = newcomer(study)
+    page = client.get(f"/studies/{study.slug}/consent/")
+    shown = page.context["shared"]
+    assert f'name="shared" value="{shown}"' in page.content.decode()
+    Study.objects.filter(pk=study.pk).update(may_share=True)
+    agreed = {"version": "1", "shared": shown}
+    response = client.post(f"/studies/{study.slug}/consent/", agreed)
+    assert response.status_code == 422
+    assert not Membership.objects.filter(consent_version__gt=0).exists()
+    agreed["shared"] = response.context["shared"]
+    assert client.post(f"/studies/{study.slug}/consent/", agreed).status_code == 302
+
+
 def test_without_a_text_the_notice_about_offensive_words_is_read_once():
     study = make_study()
     assignment, client = newcomer(study)

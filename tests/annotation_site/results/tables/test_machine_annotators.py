@@ -10,11 +10,19 @@ from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.models import Token
 from annotation_site.machine_annotators.models import MachineRun
+from annotation_site.machine_annotators.selectors import ready_runs
 from annotation_site.results.tables import machine_annotators
 from annotation_site.results.tables.dataframes import annotations_of
 from annotation_site.results.tables.filters import Filters
 from annotation_site.results.tables.machine_annotators import MachineFrames, machine_frames
-from tests.annotation_site.factories import answer, make_prefix_study, make_study, pattern
+from tests.annotation_site.factories import (
+    answer,
+    make_machine_run,
+    make_prefix_study,
+    make_study,
+    pattern,
+)
+from tests.annotation_site.results.by_hand import researcher_client
 from tests.annotation_site.results.machine_runs import annotate, make_run
 
 State = MachineRun.State
@@ -140,6 +148,23 @@ def test_the_number_of_queries_grows_with_runs_alone(study, django_assert_num_qu
     lists = annotations_of(study).chosen_lists(Filters.of(study))
     options = {"min_tokens": 2, "categories": study.categories}
     machine_frames(study, lists, **options)
-    # The lists, their tokens, the runs, and the annotations of each.
-    with django_assert_num_queries(5):
+    # The lists, their tokens, the runs and their rules, and the annotations of each.
+    with django_assert_num_queries(6):
         machine_frames(study, lists, **options)
+
+
+@pytest.mark.parametrize(
+    ("rule", "other"), [("several_patterns_per_token", True), ("categories", ["x"])]
+)
+def test_a_run_under_other_rules_is_in_no_table(study, rule, other):
+    run = make_machine_run(study)
+    annotate(run, 0, answer(pattern(1, [1, 2])))
+    assert list(ready_runs(study)) == [run]
+    assert not of_models(frames(study)).empty
+    setattr(study, rule, other)
+    study.save()
+    assert not ready_runs(study).exists()
+    assert of_models(frames(study)).empty
+    assert "machine-tiny" not in set(frames(study).labels.annotations["annotator"])
+    page = researcher_client(study).get(f"/studies/{study.slug}/machine-annotators/")
+    assert "no table or file uses it" in page.content.decode()
