@@ -111,7 +111,7 @@ def test_a_study_from_its_first_preview_to_the_archive(page: Page, world: Site):
     assert_fits_and_is_accessible(page)
     assert world.query(f"{own}.filter(purpose='annotation').count()") == 18 * 2
 
-    page.get_by_role("link", name="Annotators").click()
+    page.get_by_role("link", name="Annotators", exact=True).click()
     press(page, "Release unopened lists (ada)")
     expect(page.get_by_text("unopened lists of ada are free")).to_be_visible()
     assert_fits_and_is_accessible(page)
@@ -143,7 +143,7 @@ def test_a_copy_takes_the_rules_and_people_along(page: Page, world: Site):
     press(page, "Duplicate the study")
     expect(page.get_by_text("“The second” is a draft now")).to_be_visible()
     expect(page.get_by_text("at least 6 tokens")).to_be_visible()
-    page.get_by_role("link", name="Annotators").click()
+    page.get_by_role("link", name="Annotators", exact=True).click()
     expect(page.get_by_role("rowheader", name="ada")).to_be_visible()
 
 

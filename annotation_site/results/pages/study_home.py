@@ -148,6 +148,10 @@ def _groups(facts: StudyFacts, summary: Summary | None) -> list[tuple[str, list[
             _("Set up"),
             [
                 page(_("Annotators"), _annotators_line(facts), "annotation:people"),
+                page(
+                    _("Machine annotators"), _("Programs, and language models in runs"),
+                    "machine_annotators:listed",
+                ),
                 page(_("Open links"), _open_links_line(facts.study), "annotation:open_links"),
                 page(_("Rules"), _rules_line(facts.study), "annotation:rules"),
                 page(_("Texts"), _texts_line(facts.study), "annotation:texts"),

@@ -61,8 +61,8 @@ def test_work_workers_and_tables_are_read_from_the_database(monkeypatch):
     Worker.objects.create(name="b", seen_at=now - timedelta(hours=3))
     with CaptureQueriesContext(connection) as queries:
         families = {family.name: family for family in FromDatabase().collect()}
-    # submissions, nine queues, workers alive and newest, snapshots
-    assert len(queries) == 13
+    # submissions, ten queues, workers alive and newest, snapshots
+    assert len(queries) == 14
     values = {
         (name, *sample.labels.values()): sample.value
         for name, family in families.items()

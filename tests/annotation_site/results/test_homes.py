@@ -110,12 +110,14 @@ def test_a_study_s_home_has_state_people_and_four_groups_of_pages(study):
         ],
         "Set up": [
             ("Annotators", "2 can annotate"),
+            ("Machine annotators", "Programs, and language models in runs"),
             ("Open links", "No link yet"),
             ("Rules", "Fixed since the first annotation"),
             ("Texts", "Guidelines version 1, no consent text"),
         ],
         "Take away": [
             ("Exports", "No file yet"),
+            ("Data set", "Its rules do not allow it"),
             ("Public page", "Its rules do not allow it"),
             ("Copy this study", "The same rules, a new draft"),
         ],

@@ -76,7 +76,8 @@ def test_five_fields_are_open_and_the_others_are_folded_under_their_values(clien
         "Researchers": "People who run the study do not annotate.",
         "Texts": "The paper’s guidelines; a short notice about offensive words.",
         "Withdrawal": "Annotations of a person who withdraws are kept, under a code.",
-        "Publication": "Nothing of the study may be published here.",
+        "Publication": "Nothing of the study may be published here. Single annotations may not be "
+        "shared.",
     }
     assert "<details open" not in page
 
