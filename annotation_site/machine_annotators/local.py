@@ -98,7 +98,8 @@ class LocalAnswerer:
 
 def _reply(said: dict[str, Any], version: str, seconds: float) -> Reply | NoReply:
     if said["refused"]:
-        return NoReply(f"{said['refused']} Shorten the prompt or the guidelines.")
+        sentence = f"{said['refused']} Shorten the prompt or the guidelines."
+        return NoReply(sentence, is_hopeless=True)
     return Reply(
         text=str(said["text"]),
         model_version=version[:200],

@@ -92,8 +92,8 @@ def test_a_conversation_that_is_too_long_is_no_reply(process, monkeypatch):
         process, "replies", lambda *_: {"replies": [refused], "version": "tiny (0123)"}
     )
     ((_, found),) = LocalAnswerer("tiny", process).ask([ASKED])
-    assert (found.is_final, found.sentence) == (
-        False, "Too long. Shorten the prompt or the guidelines.",
+    assert (found.is_final, found.is_hopeless, found.sentence) == (
+        False, True, "Too long. Shorten the prompt or the guidelines.",
     )  # fmt: skip
 
 
