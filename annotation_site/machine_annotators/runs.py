@@ -52,6 +52,10 @@ OTHER_MODEL = gettext_noop(
     "new run, or set LLM_MODEL and LLM_ENDPOINT back and continue the run."
 )
 
+OTHER_PRICES = gettext_noop(
+    "The prices changed since the run was requested. Continue the run, which takes the new prices."
+)
+
 
 def machine_run_work(
     *, run_id: int, in_worker: bool = True, tell: Callable[[MachineRun], None] = lambda run: None
@@ -79,8 +83,14 @@ def annotate(run: MachineRun, *, in_worker: bool, tell: Callable[[MachineRun], N
     found = configured()
     if found is None or (found.model, found.endpoint_host) != (run.model, run.endpoint):
         raise SiteError(Sentence(OTHER_MODEL, model=run.model))
+    priced = found.currency if found.price_input is not None else ""
+    if (found.price_input, found.price_output, priced) != (
+        run.price_input, run.price_output, run.currency,
+    ):  # fmt: skip
+        raise SiteError(Sentence(OTHER_PRICES))
     try:
-        answerer = answerer_open()
+        # A cancelled run ends in the middle of a local model's replies.
+        answerer = answerer_open(lambda: report(run))
     except NoReply as error:
         raise SiteError(error.sentence) from error
     try:
@@ -212,7 +222,7 @@ class _Loop:
 
     @property
     def _at_once(self) -> int:
-        """Lists of the next round: fewer in silence, so that a list that ends a process is apart."""
+        """Lists of the next round: fewer in silence, to find one that ends a process."""
         return max(1, self.answerer.at_once >> self.silent_rounds)
 
     def _planned(self, vectors: Sequence[int]) -> list[Planned]:

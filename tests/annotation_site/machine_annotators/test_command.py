@@ -35,7 +35,7 @@ def said(capsys):
 
 def answers(monkeypatch, say=lambda request, n: NONE):
     model = Answering(say)
-    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    monkeypatch.setattr(runs, "answerer_open", lambda is_wanted: model)
     return model
 
 

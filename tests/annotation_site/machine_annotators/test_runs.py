@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.studies.rules import study_extend
 from annotation_site.corpus.models import Extraction, Vector
+from annotation_site.errors import Invalid
 from annotation_site.machine_annotators import exchanges, runs, services
 from annotation_site.machine_annotators.answerers import NoReply
 from annotation_site.machine_annotators.models import (
@@ -266,7 +267,7 @@ def test_a_refusal_for_good_ends_the_run_at_once(study, monkeypatch):
 def test_a_model_that_cannot_be_opened_fails_the_run(study, monkeypatch):
     run = request_run(study)
 
-    def refuse():
+    def refuse(is_wanted):
         raise NoReply("The package openai is missing.", is_final=True)
 
     monkeypatch.setattr(runs, "answerer_open", refuse)
@@ -282,6 +283,42 @@ def test_a_worker_with_another_model_asks_nothing(study, monkeypatch, settings):
     assert run.state == State.FAILED
     assert MODEL in run.error
     assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"LLM_PRICE_INPUT": Decimal(2)}, {"LLM_PRICE_OUTPUT": Decimal(0)}, {"LLM_CURRENCY": "EUR"}],
+)
+def test_a_run_whose_prices_changed_asks_nothing_until_it_is_continued(
+    study, monkeypatch, settings, change
+):
+    run = request_run(study)
+    set_up(settings, **change)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, model.requests) == (State.FAILED, [])
+    assert "prices changed" in run.error
+    run = services.run_continue(run=run, by=researcher_of(study))
+    assert (run.price_input, run.price_output, run.currency) == (
+        settings.LLM_PRICE_INPUT, settings.LLM_PRICE_OUTPUT, settings.LLM_CURRENCY,
+    )  # fmt: skip
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert run.state == State.READY
+
+
+def test_a_run_without_a_price_that_has_one_now_continues_with_a_limit_of_cost(
+    study, monkeypatch, settings
+):
+    free = {"LLM_PRICE_INPUT": None, "LLM_PRICE_OUTPUT": None}
+    set_up(settings, **free)
+    run = request_run(study, most_cost=None)
+    set_up(settings)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, model.requests) == (State.FAILED, [])
+    with pytest.raises(Invalid, match="Give a limit of cost in USD"):
+        services.run_continue(run=run, by=researcher_of(study))
+    run = services.run_continue(run=run, by=researcher_of(study), most_cost=Decimal(1))
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.cost > 0) == (State.READY, True)
 
 
 @pytest.mark.parametrize(
@@ -363,7 +400,7 @@ def test_a_message_that_comes_twice_asks_once(study, monkeypatch):
         return NONE
 
     model.say = say
-    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    monkeypatch.setattr(runs, "answerer_open", lambda is_wanted: model)
     machine_run_work(run.pk)
     machine_run_work(run.pk)  # and after it
     run.refresh_from_db()
@@ -511,6 +548,7 @@ def test_a_study_is_locked_before_its_run(study, monkeypatch):
     claim = uuid.uuid4()
     MachineRun.objects.update(state=State.RUNNING, claim=claim)
     run.refresh_from_db()
+    assert run.study == study  # read before
     assert before_the_run(lambda: exchanges.run_finish(run=run))
     run.refresh_from_db()
     assert run.state == State.READY
