@@ -108,7 +108,7 @@ class _Loop:
     task: Task
     order: deque[int]
     # Of lists: how often one got no reply while others did, and the malformed reply that comes back
-    # with its reason. The first begins anew with each worker: it may have been the endpoint's day.
+    # with its reason. Each worker counts from zero.
     unanswered: Counter[int] = field(default_factory=Counter)
     malformed: dict[int, tuple[str, str]] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)  # entries of the lists of this round
@@ -150,7 +150,7 @@ class _Loop:
                 if limit is not None:
                     exchanges.run_stop(run=self.run, limit=limit)
                     return
-                # In silence it stays: another worker would begin to count the rounds anew.
+                # In silence it stays: another worker would count the rounds from zero.
                 over = time.monotonic() - began > PLACE_SECONDS and not self.silent_rounds
                 if in_worker and over and is_waited_for(EXTRACTION_QUEUE):
                     exchanges.run_give_place(run=self.run)
