@@ -3,6 +3,7 @@
 Light: a web process reads what is configured and loads neither a client nor a model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -62,17 +63,18 @@ def configured() -> Configured | None:
     )
 
 
-def answerer_open() -> Answerer:
+def answerer_open(is_wanted: Callable[[], object] = lambda: None) -> Answerer:
     """Open the language model of the site's settings; only in workers.
 
-    Raises NoReply, final, where none is set, or the client's package is missing.
+    A local model calls `is_wanted` while it replies; what that raises ends its replies. Raises
+    NoReply, final, where none is set, or the client's package is missing.
     """
     if not settings.LLM_MODEL:
         raise NoReply(
             "No language model is set up. Set LLM_MODEL in the site's settings.", is_final=True
         )
     if not settings.LLM_ENDPOINT:
-        return LocalAnswerer(settings.LLM_MODEL)
+        return LocalAnswerer(settings.LLM_MODEL, is_wanted=is_wanted)
     try:
         from annotation_site.machine_annotators.endpoint import EndpointAnswerer
     except ModuleNotFoundError as error:

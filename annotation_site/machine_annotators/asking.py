@@ -37,15 +37,25 @@ class NoReply(Exception):
     """A request got no reply. `sentence` says why and what to do, in English.
 
     `is_final`: no other request would get one either, such as where the key is refused.
+    `is_hopeless`: this one never gets one, such as where it is too long; others may.
+    `is_busy`: the model takes no request for now, which says nothing about this one.
     `retry_after`: seconds after which the endpoint asks to be tried again, where it said.
     """
 
     def __init__(
-        self, sentence: str, *, is_final: bool = False, retry_after: float | None = None
+        self,
+        sentence: str,
+        *,
+        is_final: bool = False,
+        is_hopeless: bool = False,
+        is_busy: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.is_final = is_final
+        self.is_hopeless = is_hopeless
+        self.is_busy = is_busy
         self.retry_after = retry_after
 
 

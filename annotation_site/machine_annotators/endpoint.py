@@ -41,6 +41,11 @@ MOST_TOKENS = 10_000_000  # that a response can say: no model reads or writes mo
 LONGEST_WAIT = 300.0  # seconds that an endpoint can ask to be left alone
 _VERSION_MOST = 200
 _CLOSE_SECONDS = 5
+# Statuses of an endpoint that takes no request for now, whatever is in it; and what says, in its
+# different tongues, that a conversation is longer than the model reads.
+_BUSY = (408, 409, 425, 429, 503, 529)
+_TOO_LONG = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG_WORDS = "maximum context length"
 # What the client would add about this machine, and what its own variables could add.
 _LEFT_OUT = (
     "OpenAI-Organization", "OpenAI-Project", "X-Stainless-Arch", "X-Stainless-Async",
@@ -183,7 +188,9 @@ class EndpointAnswerer:
         if status == 400 and param == "max_tokens" and self._limit == "max_tokens":
             self._limit = "max_completion_tokens"  # as newer models call it
             return NoReply(
-                f"The endpoint calls the limit of a reply otherwise {said}.", retry_after=0
+                f"The endpoint calls the limit of a reply otherwise {said}.",
+                is_busy=True,
+                retry_after=0,
             )
         if status == 400 and param in ("temperature", "seed"):
             return NoReply(
@@ -191,9 +198,18 @@ class EndpointAnswerer:
                 "one, or choose another model.",
                 is_final=True,
             )
-        if status in (408, 409, 425, 429) or status >= 500:
-            wait = _wait(error.response.headers.get("retry-after"))
-            return NoReply(f"The endpoint is busy or out of order {said}.", retry_after=wait)
+        if status in _BUSY or status >= 500:
+            return NoReply(
+                f"The endpoint is busy or out of order {said}.",
+                is_busy=status in _BUSY,
+                retry_after=_wait(error.response.headers.get("retry-after")),
+            )
+        if status == 413 or (status == 400 and _is_too_long(error)):
+            return NoReply(
+                f"The list with its prompt and guidelines is longer than the model reads {said}. "
+                "Shorten the prompt or the guidelines.",
+                is_hopeless=True,
+            )
         if 300 <= status < 400:
             return NoReply(
                 f"The endpoint redirects {said}, which is not followed. Set LLM_ENDPOINT to the "
@@ -221,6 +237,11 @@ class _BoundedClient(DefaultAsyncHttpxClient):
         return type(response)(
             response.status_code, headers=response.headers, content=bytes(body), request=request
         )
+
+
+def _is_too_long(error: APIStatusError) -> bool:
+    said = {str(error.code), str(error.type)}
+    return bool(said.intersection(_TOO_LONG)) or _TOO_LONG_WORDS in error.message.lower()
 
 
 def _read(body: bytes, seconds: float) -> Reply:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
-from annotation_site.annotation.allocation.slots import tables_touch
+from annotation_site.annotation.allocation.slots import study_locked, tables_touch
 from annotation_site.annotation.lists.annotation_format import Annotation
 from annotation_site.corpus.models import Vector
 from annotation_site.machine_annotators.answerers import Reply
@@ -159,7 +159,8 @@ def reply_keep(
 def no_reply_keep(*, run: MachineRun, sent: Sent, reason: str, is_last: bool) -> None:
     """Keep that a request got no reply; it stays counted.
 
-    Where it `is_last`, the list has failed. Raises ClaimLost if the claim is lost.
+    Where it `is_last`, as none would ever get one, the list has failed. Raises ClaimLost if the
+    claim is lost.
     """
     report(run)
     MachineExchange.objects.filter(pk=sent.exchange).update(
@@ -170,12 +171,20 @@ def no_reply_keep(*, run: MachineRun, sent: Sent, reason: str, is_last: bool) ->
 
 
 @transaction.atomic
+def list_fail(*, run: MachineRun, vector: int, reason: str) -> None:
+    """Give up a list that gets no reply while others do. Raises ClaimLost if the claim is lost."""
+    report(run)
+    _list_end(run, vector, None, reason)
+
+
+@transaction.atomic
 def run_finish(*, run: MachineRun) -> bool:
     """Mark a run as ready, and have its study's tables computed again.
 
     Returns False, and changes nothing, where lists are left, as those that the study drew
-    meanwhile. Raises ClaimLost if the claim is lost.
+    meanwhile. Raises ClaimLost if the claim is lost, and NotFound where the study is being deleted.
     """
+    study_locked(run.study_id)  # before the run, as everywhere
     if vectors_left(run).exists():
         return False
     total = run.annotations.count()

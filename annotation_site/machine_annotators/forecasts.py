@@ -1,4 +1,7 @@
-"""Forecast of a run: what it would send and cost at most, with the exact messages of one list."""
+"""Forecast of a run: what it would send and cost at most, with the exact messages of one list.
+
+For more than LOOKED_AT lists, about so much.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +36,9 @@ class Forecast:
 
     At most: every first reply is as long as it may be, malformed, and asked again. `once` has the
     numbers where none is. Tokens sent are an upper bound too, a token for each byte. `cost` is None
-    without prices. Requests without a reply come on top.
+    without prices. Requests without a reply come on top. Of a run with more lists than `looked_at`
+    tokens and cost are no bound: the longest list of those that were looked at, which chance chose,
+    stands for the others.
     """
 
     model: str
@@ -45,12 +50,18 @@ class Forecast:
     cost: Decimal | None
     currency: str
     messages_of_first: list[dict[str, str]]
+    looked_at: int  # lists whose messages were written
     once: "Forecast | None" = None
 
     @property
     def tokens(self) -> int:
         """Tokens sent and received."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether tokens and cost cannot be more: every list was looked at."""
+        return self.looked_at >= self.lists
 
 
 def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = None) -> Forecast:
@@ -88,6 +99,7 @@ def run_forecast(study: Study, covers: str, *, most_reply_tokens: int | None = N
             cost=cost,
             currency=found.currency if cost is not None else "",
             messages_of_first=messages[0],
+            looked_at=len(sizes),
             once=once,
         )
 

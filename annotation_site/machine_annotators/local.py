@@ -4,7 +4,7 @@ The process opens strangers' files and keeps the model between batches; `close` 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from annotation_site.corpus.locations import model_location
@@ -19,29 +19,47 @@ from annotation_site.machine_annotators.asking import (
 from annotation_site.sentences import english
 from ffn_extract.apart import ChattingApart
 from ffn_extract.errors import FFNExtractError, ProcessEnded
+from ffn_extract.progress import Progress, Report
 
 AT_ONCE = 8  # requests of one batch: a processor reads the weights once for all of them
+
+WANTED_SECONDS = 1.0  # between two looks whether a batch is still wanted
 
 
 class Process(Protocol):
     """The part of `ffn_extract.apart.ChattingApart` that is needed."""
 
     def replies(
-        self, model: str, reading: dict[str, Any], requests: list[dict[str, Any]]
+        self,
+        model: str,
+        reading: dict[str, Any],
+        requests: list[dict[str, Any]],
+        report: Report,
     ) -> dict[str, Any]:
-        """Reply to conversations."""
+        """Reply to conversations; what `report` raises ends that."""
 
     def close(self) -> None:
         """End the process."""
 
 
 class LocalAnswerer:
-    """Asks a model in MODELS_DIR or of the hub, AT_ONCE requests in a batch."""
+    """Asks a model in MODELS_DIR or of the hub, AT_ONCE requests in a batch.
+
+    `is_wanted` is called each second of a batch, which takes minutes; what it raises ends the batch
+    and comes out of `ask`.
+    """
 
     at_once = AT_ONCE
 
-    def __init__(self, model: str, start: type[Process] = ChattingApart) -> None:
-        self._model, self._start = model, start
+    def __init__(
+        self,
+        model: str,
+        start: type[Process] = ChattingApart,
+        *,
+        is_wanted: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._model, self._start, self._is_wanted = model, start, is_wanted
+        self._asked_at = time.monotonic()
         self._process: Process | None = None
 
     def ask(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply | NoReply]]:
@@ -72,7 +90,7 @@ class LocalAnswerer:
         ]
         start = time.monotonic()
         try:
-            found = self._opened().replies(model_location(self._model), {}, asked)
+            found = self._opened().replies(model_location(self._model), {}, asked, self._report)
         except FFNExtractError as error:
             return [NoReply(str(error), is_final=True)] * len(batch)
         except SiteError as error:
@@ -90,6 +108,12 @@ class LocalAnswerer:
         version = str(found["version"])
         return [_reply(one, version, seconds) for one in found["replies"]]
 
+    def _report(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._asked_at >= WANTED_SECONDS:
+            self._is_wanted()
+            self._asked_at = now
+
     def _opened(self) -> Process:
         if self._process is None:
             self._process = self._start()
@@ -98,7 +122,8 @@ class LocalAnswerer:
 
 def _reply(said: dict[str, Any], version: str, seconds: float) -> Reply | NoReply:
     if said["refused"]:
-        return NoReply(f"{said['refused']} Shorten the prompt or the guidelines.")
+        sentence = f"{said['refused']} Shorten the prompt or the guidelines."
+        return NoReply(sentence, is_hopeless=True)
     return Reply(
         text=str(said["text"]),
         model_version=version[:200],

@@ -14,7 +14,7 @@ from annotation_site.accounts.models import User
 from annotation_site.analysis import written
 from annotation_site.annotation.lists.hidden import hidden_from
 from annotation_site.annotation.models import Item, Study
-from annotation_site.corpus.models import Vector
+from annotation_site.corpus.models import Extraction, Vector
 from annotation_site.machine_annotators.answerers import Configured
 from annotation_site.machine_annotators.forecasts import (
     Forecast,
@@ -60,7 +60,7 @@ class RunRow:
 
     run: MachineRun
     has_exchanges: bool
-    has_new_lists: bool  # that the study drew after the run was requested
+    has_new_lists: bool  # of the study, without a row of the run: it may have drawn them later
 
     @property
     def badge(self) -> str:
@@ -119,16 +119,19 @@ class RunRow:
 
 
 def run_rows(study: Study) -> list[RunRow]:
-    """The runs of a study, newest first. Two queries."""
+    """The runs of a study, newest first. One query."""
     kept = MachineExchange.objects.filter(run=OuterRef("pk"))
-    runs = list(runs_of_study(study).annotate(kept=Exists(kept)))
-    lists = study.items.filter(use=Item.Use.STUDY).count() if runs else 0
+    done = MachineAnnotation.objects.filter(run=OuterRef(OuterRef("pk")), vector=OuterRef("vector"))
+    left = Item.objects.filter(
+        ~Exists(done),
+        study=study,
+        use=Item.Use.STUDY,
+        vector__extraction__state=Extraction.State.READY,
+    )
+    runs = list(runs_of_study(study).annotate(kept=Exists(kept), left=Exists(left)))
     for run in runs:
         run.study = study  # without a query
-    return [
-        RunRow(run, run.kept, run.covers == MachineRun.Covers.LISTS and run.total < lists)
-        for run in runs
-    ]
+    return [RunRow(run, run.kept, run.left) for run in runs]
 
 
 def run_rows_key(rows: Sequence[RunRow], *shown: object) -> str:

@@ -7,7 +7,7 @@ that takes over continues with the lists that have no annotation.
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,10 +38,8 @@ from annotation_site.workers import claims
 from annotation_site.workers.claims import has_work, is_waited_for, report, working
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 
-MOST_ASKED = 4  # requests about one list
-# Requests in a row without a reply, and rounds of them: a short outage ends no run, however many
-# requests are under way at once.
-MOST_SILENT, MOST_SILENT_ROUNDS = 20, 6
+MOST_UNANSWERED = 4  # requests about one list, each in a round in which another list got a reply
+MOST_SILENT_ROUNDS = 6  # in a row, with longer and longer pauses: a short outage ends no run
 PAUSE, LONGEST_PAUSE, STEP = 1.0, 60.0, 0.5  # seconds
 PLACE_SECONDS = 600  # of a worker's place, if other work waits
 State = MachineRun.State
@@ -52,6 +50,10 @@ NO_REPLIES = gettext_noop(
 OTHER_MODEL = gettext_noop(
     "The worker’s settings name another language model than the run asks, “%(model)s”. Request a "
     "new run, or set LLM_MODEL and LLM_ENDPOINT back and continue the run."
+)
+
+OTHER_PRICES = gettext_noop(
+    "The prices changed since the run was requested. Continue the run, which takes the new prices."
 )
 
 
@@ -81,8 +83,14 @@ def annotate(run: MachineRun, *, in_worker: bool, tell: Callable[[MachineRun], N
     found = configured()
     if found is None or (found.model, found.endpoint_host) != (run.model, run.endpoint):
         raise SiteError(Sentence(OTHER_MODEL, model=run.model))
+    priced = found.currency if found.price_input is not None else ""
+    if (found.price_input, found.price_output, priced) != (
+        run.price_input, run.price_output, run.currency,
+    ):  # fmt: skip
+        raise SiteError(Sentence(OTHER_PRICES))
     try:
-        answerer = answerer_open()
+        # A cancelled run ends in the middle of a local model's replies.
+        answerer = answerer_open(lambda: report(run))
     except NoReply as error:
         raise SiteError(error.sentence) from error
     try:
@@ -99,13 +107,15 @@ class _Loop:
     answerer: Answerer
     task: Task
     order: deque[int]
-    # Of lists that were asked about: how often without an annotation, and the malformed reply that
-    # comes back with its reason.
-    asked: Counter[int] = field(default_factory=Counter)
+    # Of lists: how often one got no reply while others did, and the malformed reply that comes back
+    # with its reason. Each worker counts from zero.
+    unanswered: Counter[int] = field(default_factory=Counter)
     malformed: dict[int, tuple[str, str]] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)  # entries of the lists of this round
-    silent: list[int] = field(default_factory=list)  # lists of the last requests without a reply
+    # The last rounds in which nothing replied, their requests, and whether one was busy.
     silent_rounds: int = 0
+    silent_requests: int = 0
+    was_busy: bool = False
 
     @classmethod
     def of(cls, run: MachineRun, answerer: Answerer) -> "_Loop":
@@ -122,17 +132,12 @@ class _Loop:
         """Find the lists that are left. A request that a killed worker left is none about them."""
         left = vectors_left(self.run).values_list("pk", flat=True)
         self.order = deque(in_order(self.run.study, str(self.run.public_id), left))
-        self.asked.clear()
         self.malformed.clear()
         tried = MachineExchange.objects.filter(
-            run=self.run, state__in=(exchanges.Exchange.MALFORMED, exchanges.Exchange.NO_REPLY)
+            run=self.run, state=exchanges.Exchange.MALFORMED
         ).exclude(vector__in=self.run.annotations.values("vector"))
-        for vector, state, reply, failure in tried.values_list(
-            "vector", "state", "reply", "failure"
-        ):
-            self.asked[vector] += 1
-            if state == exchanges.Exchange.MALFORMED:
-                self.malformed[vector] = (reply, failure)
+        for vector, reply, failure in tried.values_list("vector", "reply", "failure"):
+            self.malformed[vector] = (reply, failure)
 
     def go(self, *, in_worker: bool, tell: Callable[[MachineRun], None]) -> None:
         began = time.monotonic()
@@ -145,7 +150,8 @@ class _Loop:
                 if limit is not None:
                     exchanges.run_stop(run=self.run, limit=limit)
                     return
-                over = time.monotonic() - began > PLACE_SECONDS
+                # In silence it stays: another worker would count the rounds from zero.
+                over = time.monotonic() - began > PLACE_SECONDS and not self.silent_rounds
                 if in_worker and over and is_waited_for(EXTRACTION_QUEUE):
                     exchanges.run_give_place(run=self.run)
                     return
@@ -156,7 +162,7 @@ class _Loop:
     def round(self) -> Sentence | None:
         """Ask about some lists at once; returns the limit that allows not one request more.
 
-        Raises SiteError where nothing could ask: a refusal for good, or too many requests in a row
+        Raises SiteError where nothing could ask: a refusal for good, or too many rounds in a row
         without a reply.
         """
         taken = [self.order.popleft() for _ in range(min(len(self.order), self._at_once))]
@@ -166,19 +172,58 @@ class _Loop:
         if not sent:
             return limit
         replies = self._replies(sent)
-        refused = [one for one in replies if one.is_final]
+        refused = [one for one in replies.values() if one.is_final]
         if refused:
             raise SiteError(refused[0].sentence)
-        self.silent_rounds = self.silent_rounds + 1 if len(replies) == len(sent) else 0
-        gone = len(self.silent) >= MOST_SILENT and self.silent_rounds >= MOST_SILENT_ROUNDS
-        if gone and len(set(self.silent)) > 1:
-            raise SiteError(Sentence(NO_REPLIES, n=len(self.silent), reason=replies[-1].sentence))
-        self._pause(replies)
+        hopeless = any(one.is_hopeless for one in replies.values())
+        if hopeless or len(replies) < len(sent):  # it is there
+            self.silent_rounds, self.silent_requests, self.was_busy = 0, 0, False
+            self._count_against(replies)
+        else:
+            self._silence(replies)
+        self._pause(list(replies.values()))
         return None
+
+    def _count_against(self, replies: Mapping[int, NoReply]) -> None:
+        """Count that lists got no reply in a round in which others did; too many fail a list.
+
+        They go to the middle of what is left, so that there are others when they are asked again.
+        """
+        for vector, reply in replies.items():
+            if reply.is_busy or reply.is_hopeless:
+                continue
+            self.unanswered[vector] += 1
+            if self.unanswered[vector] >= MOST_UNANSWERED:
+                self._give_up(vector, reply)
+            else:
+                self.order.remove(vector)
+                self.order.insert(len(self.order) // 2, vector)
+
+    def _silence(self, replies: Mapping[int, NoReply]) -> None:
+        """Count a round in which nothing replied. Raises SiteError where it is one too many.
+
+        That is no list's fault, unless it alone is left, and got none when others did, twice: once
+        it may have been the moment in which the endpoint went away.
+        """
+        self.silent_rounds += 1
+        self.silent_requests += len(replies)
+        self.was_busy |= any(one.is_busy for one in replies.values())
+        if self.silent_rounds < MOST_SILENT_ROUNDS:
+            return
+        vector, reply = list(replies.items())[-1]
+        if self.was_busy or list(self.order) != [vector] or self.unanswered[vector] < 2:
+            n = self.silent_requests
+            raise SiteError(Sentence(NO_REPLIES, n=n, reason=reply.sentence))
+        self._give_up(vector, reply)
+
+    def _give_up(self, vector: int, reply: NoReply) -> None:
+        exchanges.list_fail(run=self.run, vector=vector, reason=reply.sentence)
+        self.order.remove(vector)
 
     @property
     def _at_once(self) -> int:
-        return max(1, self.answerer.at_once)
+        """Lists of the next round: fewer in silence, to find one that ends a process."""
+        return max(1, self.answerer.at_once >> self.silent_rounds)
 
     def _planned(self, vectors: Sequence[int]) -> list[Planned]:
         """Requests about lists; one that is gone is left out."""
@@ -199,11 +244,11 @@ class _Loop:
             planned.append(Planned(pk, messages, most, again is not None))
         return planned
 
-    def _replies(self, sent: Sequence[Sent]) -> list[NoReply]:
-        """Send requests and keep each reply as it comes; returns why some got none."""
+    def _replies(self, sent: Sequence[Sent]) -> dict[int, NoReply]:
+        """Send requests and keep each reply as it comes; returns why some lists got none."""
         run = self.run
         waiting = dict(enumerate(sent))
-        none: list[NoReply] = []
+        none: dict[int, NoReply] = {}
         requests = [
             Request(one.planned.messages, run.temperature, run.seed, run.most_reply_tokens)
             for one in sent
@@ -213,17 +258,16 @@ class _Loop:
             for number, reply in found:
                 one = waiting.pop(number)
                 if isinstance(reply, NoReply):
-                    none.append(reply)
+                    none[one.vector] = reply
                     self._none(one, reply)
                 else:
-                    self.silent.clear()
                     self._reply(one, reply)
         finally:
             if isinstance(found, Generator):  # ends requests under way, as after a lost claim
                 found.close()
         for one in waiting.values():
-            none.append(NoReply("The request got no reply."))
-            self._none(one, none[-1])
+            none[one.vector] = NoReply("The request got no reply.")
+            self._none(one, none[one.vector])
         return none
 
     def _reply(self, sent: Sent, reply: Reply) -> None:
@@ -234,8 +278,7 @@ class _Loop:
             annotation = reply_read(reply.text, self._rules(vector))
         except ReplyMalformed as error:
             reason = error.reason
-        self.asked[vector] += 1
-        over = sent.planned.again or self.asked[vector] >= MOST_ASKED
+        over = sent.planned.again
         exchanges.reply_keep(
             run=self.run,
             sent=sent,
@@ -250,10 +293,7 @@ class _Loop:
 
     def _none(self, sent: Sent, reply: NoReply) -> None:
         vector = sent.vector
-        self.asked[vector] += 1
-        self.silent.append(vector)
-        # A list does not fail because the model cannot be asked at all.
-        over = self.asked[vector] >= MOST_ASKED and not reply.is_final
+        over = reply.is_hopeless
         exchanges.no_reply_keep(run=self.run, sent=sent, reason=reply.sentence, is_last=over)
         if not over:
             self.order.append(vector)
@@ -268,13 +308,16 @@ class _Loop:
         )
 
     def _pause(self, replies: Sequence[NoReply]) -> None:
-        """Wait as long as the endpoint asks, and longer each round in which nothing replies."""
+        """Wait as long as the endpoint asks, and longer each round in which nothing replies.
+
+        LONGEST_PAUSE is of the second; what an endpoint can ask for is bounded where it is read.
+        """
         asked = max((one.retry_after or 0.0 for one in replies), default=0.0)
         backoff = 0.0
         if self.silent_rounds:
             backoff = PAUSE * 2 ** min(self.silent_rounds - 1, 10)
-            backoff *= 0.5 + random.random()  # noqa: S311  # so that workers do not ask in step
-        end = time.monotonic() + min(max(asked, backoff), LONGEST_PAUSE)
+            backoff *= 0.5 + random.random()  # noqa: S311  # nosec B311  # so that workers do not ask in step
+        end = time.monotonic() + max(asked, min(backoff, LONGEST_PAUSE))
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(STEP, left))
             report(self.run)

@@ -12,7 +12,6 @@ from annotation_site.accounts.models import User
 from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS, PREFIX
 from annotation_site.annotation.allocation.slots import study_locked, tables_touch
 from annotation_site.annotation.models import Study
-from annotation_site.annotation.selectors import studies_of
 from annotation_site.errors import Invalid
 from annotation_site.machine_annotators.answerers import Configured, configured
 from annotation_site.machine_annotators.limits import (
@@ -37,7 +36,6 @@ from annotation_site.workers.queues import EXTRACTION_QUEUE
 
 __all__ = [
     "exchanges_delete",
-    "may_change",
     "prompt_current",
     "prompt_save",
     "run_cancel",
@@ -143,11 +141,6 @@ def require_configured() -> Configured:
     return found
 
 
-def may_change(run: MachineRun, person: User) -> bool:
-    """Whether the person may cancel, continue and delete the run: researchers of its study may."""
-    return person.is_researcher and studies_of(person).filter(pk=run.study_id).exists()
-
-
 @transaction.atomic
 def run_cancel(*, run: MachineRun, by: User | None) -> None:
     """Cancel a run that waits or is at work; what it has is kept, and it can be continued.
@@ -220,10 +213,11 @@ def run_continue(
 def run_delete(*, run: MachineRun, by: User | None) -> None:
     """Delete a run with its annotations and exchanges; tables are computed without it.
 
-    What it spent stays in the site's budget. Raises Invalid for a run that waits or is at work, and
-    NotAllowed for a person who does not run its study.
+    What it spent stays in the site's budget. Raises Invalid for a run that waits or is at work,
+    NotAllowed for a person who does not run its study, and NotFound where that is being deleted.
     """
     require_runs_study(run.study, by)
+    study_locked(run.study_id)  # before the run, as everywhere
     locked = MachineRun.objects.select_for_update().filter(pk=run.pk).first()
     if locked is None:
         return

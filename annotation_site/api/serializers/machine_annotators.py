@@ -97,12 +97,14 @@ class MachineForecastFields(ForecastOnce):
     """Requests, tokens and cost of a run at most, with the exact messages of one list.
 
     At most: every reply is as long as it may be, malformed, and asked again. `once` has the numbers
-    where none is. Nothing is sent for a forecast.
+    where none is. Nothing is sent for a forecast. Where `looked_at` is below `lists`, tokens and cost
+    are about so much: the longest list of those that were looked at stands for the others.
     """
 
     model = serializers.CharField()
     endpoint = serializers.CharField(allow_blank=True)
     lists = serializers.IntegerField()
+    looked_at = serializers.IntegerField()
     currency = serializers.CharField(allow_blank=True)
     once = ForecastOnce()
     messages_of_first = MessageFields(many=True)

@@ -144,7 +144,8 @@ class Command(SiteCommand):
     def _write(self, forecast: Forecast) -> None:
         where = f"at {forecast.endpoint}" if forecast.endpoint else "on this machine"
         self.stdout.write(f"{forecast.lists:,} lists for {forecast.model} {where}.")
-        for title, numbers in (("At most", forecast), ("If no reply is malformed", forecast.once)):
+        most = "At most" if forecast.is_bound else "At most, about"
+        for title, numbers in ((most, forecast), ("If no reply is malformed", forecast.once)):
             if numbers is not None:
                 cost = ""
                 if numbers.cost is not None:
@@ -154,6 +155,11 @@ class Command(SiteCommand):
                     + _spent(numbers.requests, numbers.input_tokens, numbers.output_tokens)
                     + f"{cost}."
                 )
+        if not forecast.is_bound:
+            self.stdout.write(
+                f"The longest of {forecast.looked_at:,} lists, chosen by chance, stands for those "
+                "that were not looked at; a few can be longer."
+            )
         self.stdout.write("Requests without a reply come on top. The messages of one list:\n")
         for message in forecast.messages_of_first:
             self.stdout.write(f"[{message['role']}]\n{message['content']}\n")

@@ -86,7 +86,7 @@ def request_run(study: Any, **changes: Any) -> MachineRun:
 def work(run: MachineRun, monkeypatch: Any, say: Callable[[Request, int], Said]) -> Answering:
     """Do a run with a model that says what `say` does; returns the model, and renews the run."""
     model = Answering(say)
-    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    monkeypatch.setattr(runs, "answerer_open", lambda is_wanted: model)
     monkeypatch.setattr(runs, "PAUSE", 0.0)
     runs.machine_run_work(run_id=run.pk)
     run.refresh_from_db()

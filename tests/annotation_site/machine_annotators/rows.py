@@ -44,6 +44,14 @@ def priced_run(study: Study, **changes: Any) -> MachineRun:
     )
 
 
+def finished_run(study: Study, **changes: Any) -> MachineRun:
+    """A priced run with a row for each of the study's lists."""
+    run = priced_run(study, **changes)
+    for item in study.items.filter(use="study").select_related("vector"):
+        annotation_row(run, item.vector)
+    return run
+
+
 def annotation_row(run: MachineRun, vector: Vector, **changes: Any) -> MachineAnnotation:
     """An annotation with a pattern."""
     content = answer(pattern(1, [1, 2, 3, 4], description="birds that sing"))

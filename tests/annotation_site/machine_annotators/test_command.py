@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation_site.machine_annotators import runs
+from annotation_site.machine_annotators import forecasts, runs
 from annotation_site.machine_annotators.models import MachineRun
 from tests.annotation_site.factories import make_study
 from tests.annotation_site.machine_annotators.made import NONE, Answering, set_up
@@ -35,7 +35,7 @@ def said(capsys):
 
 def answers(monkeypatch, say=lambda request, n: NONE):
     model = Answering(say)
-    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    monkeypatch.setattr(runs, "answerer_open", lambda is_wanted: model)
     return model
 
 
@@ -107,3 +107,10 @@ def test_what_cannot_be_done_is_said(study, said):
         with pytest.raises(CommandError, match=words):
             said(*arguments)
     assert not MachineRun.objects.exists()
+
+
+def test_a_forecast_that_is_no_bound_says_so(study, said, monkeypatch):
+    monkeypatch.setattr(forecasts, "LOOKED_AT", 5)
+    out = said(study.slug, "--forecast").out
+    assert "At most, about: 24 requests" in out
+    assert "The longest of 5 lists, chosen by chance, stands for those" in out

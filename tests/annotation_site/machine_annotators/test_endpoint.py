@@ -101,7 +101,7 @@ NO_REPLY = {
     Behaviour.OVERLOADED: (False, "busy or out of order (status 500)"),
     Behaviour.KEY_REFUSED: (True, "refuses the key (status 401). Check LLM_API_KEY."),
     Behaviour.MODEL_UNKNOWN: (True, "Check LLM_MODEL"),
-    Behaviour.BAD_REQUEST: (False, "refuses the request (status 400)"),
+    Behaviour.BAD_REQUEST: (False, "longer than the model reads (status 400)"),
     Behaviour.HANGS_UP: (False, "connection"),
     Behaviour.CLOSES_HALF_WAY: (False, "connection"),
     Behaviour.ENDLESS: (False, "more than 1,000,000 bytes"),
@@ -128,6 +128,8 @@ def test_what_is_no_reply_is_said_in_a_sentence_after_one_request(ask, behaviour
     assert isinstance(found, NoReply)
     assert sentence in found.sentence
     assert found.is_final is is_final
+    assert found.is_busy is (behaviour is Behaviour.RATE_LIMITED)
+    assert found.is_hopeless is (behaviour is Behaviour.BAD_REQUEST)  # the list is too long
     assert KEY not in repr(found)
     assert len(ask.endpoint.requests) == 1
 

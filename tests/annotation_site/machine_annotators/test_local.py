@@ -4,9 +4,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from annotation_site.machine_annotators import local
 from annotation_site.machine_annotators.answerers import NoReply, Reply, Request
 from annotation_site.machine_annotators.local import AT_ONCE, LocalAnswerer
+from annotation_site.workers.claims import ClaimLost
 from ffn_extract.errors import FFNExtractError, ProcessEnded
+from ffn_extract.progress import Progress
 
 MESSAGES = [{"role": "system", "content": "Find patterns."}, {"role": "user", "content": "1. dog"}]
 ASKED = Request(MESSAGES, 0.5, 3, 100)
@@ -23,7 +26,7 @@ class FakeProcess:
         self.is_open = True
         self.started.append(self)
 
-    def replies(self, model, reading, requests):
+    def replies(self, model, reading, requests, report):
         self.batches.append((model, reading, requests))
         if self.raises is not None:
             raise self.raises
@@ -76,6 +79,39 @@ def test_a_failure_is_no_reply_to_any_request_of_the_batch(process, raised, is_f
     assert said in found[0].sentence
 
 
+def test_a_batch_that_is_no_longer_wanted_ends_with_what_says_so(process, monkeypatch):
+    monkeypatch.setattr(local, "WANTED_SECONDS", 0.0)
+    tokens = []
+
+    def replies(self, model, reading, requests, report):
+        for so_far in range(100):
+            tokens.append(so_far)
+            report(Progress("reply", so_far, 100))
+
+    def is_wanted():
+        if len(tokens) == 3:
+            raise ClaimLost
+
+    monkeypatch.setattr(process, "replies", replies)
+    answerer = LocalAnswerer("tiny", process, is_wanted=is_wanted)
+    with pytest.raises(ClaimLost):
+        list(answerer.ask([ASKED]))
+    assert len(tokens) == 3
+
+
+def test_whether_a_batch_is_wanted_is_asked_each_second_at_most(process, monkeypatch):
+    asked = []
+
+    def replies(self, model, reading, requests, report):
+        for so_far in range(1_000):
+            report(Progress("reply", so_far, 1_000))
+        return {"replies": [], "version": ""}
+
+    monkeypatch.setattr(process, "replies", replies)
+    list(LocalAnswerer("tiny", process, is_wanted=lambda: asked.append(1)).ask([ASKED]))
+    assert len(asked) <= 1
+
+
 def test_after_a_process_that_ended_the_next_request_has_another(process):
     process.raises = ProcessEnded("The process ended.")
     answerer = LocalAnswerer("tiny", process)
@@ -92,8 +128,8 @@ def test_a_conversation_that_is_too_long_is_no_reply(process, monkeypatch):
         process, "replies", lambda *_: {"replies": [refused], "version": "tiny (0123)"}
     )
     ((_, found),) = LocalAnswerer("tiny", process).ask([ASKED])
-    assert (found.is_final, found.sentence) == (
-        False, "Too long. Shorten the prompt or the guidelines.",
+    assert (found.is_final, found.is_hopeless, found.sentence) == (
+        False, True, "Too long. Shorten the prompt or the guidelines.",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from annotation_site.accounts.models import Role
 from annotation_site.annotation.models import Membership, Study
-from annotation_site.machine_annotators import pages
+from annotation_site.machine_annotators import forecasts, pages
 from annotation_site.machine_annotators.messages import DEFAULT_PROMPT, PROMPT_MOST
 from annotation_site.machine_annotators.models import MachineExchange, MachinePrompt, MachineRun
 from annotation_site.machine_annotators.services import prompt_save
@@ -25,6 +25,7 @@ from tests.annotation_site.factories import (
 from tests.annotation_site.machine_annotators.rows import (
     annotation_row,
     exchange_row,
+    finished_run,
     priced_run,
 )
 from tests.annotation_site.proxies.made import make_value_study
@@ -105,7 +106,7 @@ def test_the_model_is_shown_with_its_prices_and_the_budget(study, settings):
 
 
 def test_a_run_says_what_it_did_and_spent_and_may_spend(study):
-    run = priced_run(study)
+    run = finished_run(study)
     text = text_of(page(study))
     assert '<li class="card machine">' in text
     for words in (
@@ -130,7 +131,7 @@ def test_a_run_says_what_it_did_and_spent_and_may_spend(study):
     ],
 )
 def test_a_run_has_the_buttons_of_its_state(study, state, buttons):
-    priced_run(study, state=state, error="<b>It ended.</b>")
+    finished_run(study, state=state, error="<b>It ended.</b>")
     runs = page(study, "status/").content.decode()
     found = re.findall(r'class="button[^>]*>([^<]+)<', runs)
     assert set(found) == buttons
@@ -138,10 +139,11 @@ def test_a_run_has_the_buttons_of_its_state(study, state, buttons):
     assert "&lt;b&gt;It ended.&lt;/b&gt;" in runs
 
 
-def test_a_ready_run_can_continue_with_lists_that_the_study_drew_later(study):
-    run = priced_run(study)
+@pytest.mark.parametrize("covers", MachineRun.Covers.values)
+def test_a_ready_run_can_continue_with_lists_that_the_study_drew_later(study, covers):
+    run = finished_run(study, covers=covers)
     assert "Continue" not in text_of(page(study, "status/"))
-    MachineRun.objects.filter(pk=run.pk).update(total=run.total - 1)
+    run.annotations.first().delete()  # as if its list had been drawn just now
     assert "Continue" in text_of(page(study, "status/"))
 
 
@@ -159,8 +161,8 @@ def test_the_page_takes_as_many_queries_for_many_runs(study, django_assert_max_n
     for _ in range(6):
         priced_run(study)
     client = client_of(researcher_of(study))
-    # session, person, study, prompt, runs, lists, notices, made up
-    with django_assert_max_num_queries(9):
+    # session, person, study, prompt, runs, notices, made up
+    with django_assert_max_num_queries(8):
         client.get(address(study))
 
 
@@ -432,3 +434,13 @@ def test_no_form_is_taken_without_its_token(study):
         assert client.post(address(study, path)).status_code == 403
     run.refresh_from_db()
     assert run.state == "running"
+
+
+@pytest.mark.usefixtures("model")
+def test_a_forecast_that_is_no_bound_says_so(study, monkeypatch):
+    sent = {**RUN, "action": "forecast"}
+    assert "tokens at most, about" not in text_of(post(study, "new/", sent))
+    monkeypatch.setattr(forecasts, "LOOKED_AT", 5)
+    text = text_of(post(study, "new/", sent))
+    assert "tokens at most, about" in text
+    assert "The longest of 5 lists, chosen by chance, stands for" in text

@@ -1,15 +1,19 @@
 """A run: each list once, malformed replies, silence, limits, lost claims, places given back."""
 
+import uuid
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation_site.annotation.models import Item
 from annotation_site.annotation.studies.rules import study_extend
 from annotation_site.corpus.models import Extraction, Vector
-from annotation_site.machine_annotators import runs, services
+from annotation_site.errors import Invalid
+from annotation_site.machine_annotators import exchanges, runs, services
 from annotation_site.machine_annotators.answerers import NoReply
 from annotation_site.machine_annotators.models import (
     MachineAnnotation,
@@ -36,6 +40,8 @@ from tests.annotation_site.machine_annotators.made import (
 
 pytestmark = pytest.mark.django_db
 State = MachineRun.State
+LOCKED = 'FROM "annotation_study" WHERE "annotation_study"."id"'
+RUN = '"machine_annotators_machinerun"'
 
 
 @pytest.fixture(autouse=True)
@@ -144,31 +150,102 @@ def test_a_malformed_reply_is_asked_again_once_with_the_reason(study, monkeypatc
     assert MachineAnnotation.objects.filter(run=run, annotation__isnull=True).count() == 1
 
 
-def test_a_list_without_a_reply_fails_after_four_requests(study, monkeypatch):
+LATE = NoReply("The endpoint gave no whole reply within 60 seconds.")
+BUSY = NoReply("The endpoint is busy or out of order (status 429).", is_busy=True)
+
+
+def test_a_list_without_a_reply_fails_after_four_rounds_in_which_others_have_one(
+    study, monkeypatch
+):
     run = request_run(study)
-    silent = set()
+    asked = []
 
     def say(request, n):
-        asked = asked_in(request.messages)
-        if not silent:
-            silent.add(asked)
-        return NoReply("The endpoint is busy.") if asked in silent else NONE
+        asked.append(asked_in(request.messages))
+        if asked[-1] == asked[0]:
+            return LATE
+        return BUSY if (n - asked.count(asked[0])) % 2 else NONE  # every second of the others
 
-    model = work(run, monkeypatch, say)
+    work(run, monkeypatch, say)
     assert run.state == State.READY
-    assert (run.done, run.failed, run.requests) == (12, 1, 11 + runs.MOST_ASKED)
-    assert run.annotations.get(annotation__isnull=True).failure == "The endpoint is busy."
-    asked = [asked_in(request.messages) for request in model.requests]
-    assert [asked.count(one) for one in silent] == [4]
+    assert (run.done, run.failed) == (12, 1)
+    assert run.annotations.get(annotation__isnull=True).failure == LATE.sentence
+    assert asked.count(asked[0]) == runs.MOST_UNANSWERED
     # Their upper bounds stay, since nobody knows whether they were worked at.
-    assert run.output_tokens == 11 * 10 + 4 * 500
+    assert run.output_tokens == 11 * 10 + (run.requests - 11) * 500
+
+
+def test_the_last_list_fails_after_silence_if_others_had_replies_when_it_had_none(
+    study, monkeypatch
+):
+    run = request_run(study)
+    asked = []
+
+    def say(request, n):
+        asked.append(asked_in(request.messages))
+        return LATE if n > 3 and asked[-1] == asked[3] else NONE
+
+    work(run, monkeypatch, say)
+    assert run.state == State.READY
+    assert (run.done, run.failed) == (12, 1)
+    assert run.requests == 11 + asked.count(asked[3]) == 11 + 3 + runs.MOST_SILENT_ROUNDS
+
+
+def test_an_endpoint_that_refuses_three_requests_of_four_fails_no_list(study, monkeypatch):
+    run = request_run(study)
+    work(run, monkeypatch, lambda request, n: BUSY if n % 4 else NONE)
+    assert (run.state, run.done, run.failed) == (State.READY, 12, 0)
+    assert run.requests > 12 * 3
+
+
+@pytest.mark.parametrize("left", [1, 2, 12])
+@pytest.mark.parametrize("said", [LATE, BUSY])
+def test_an_endpoint_that_goes_away_fails_the_run_and_no_list(study, monkeypatch, left, said):
+    run = request_run(study)
+    good = []
+
+    def say(request, n):
+        if len(good) < 12 - left:
+            good.append(n)
+            return NONE
+        return said
+
+    work(run, monkeypatch, say)
+    assert (run.state, run.done, run.failed) == (State.FAILED, 12 - left, 0)
+    assert said.sentence in run.error
+    run = services.run_continue(run=run, by=researcher_of(study))
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.failed) == (State.READY, 0)
+    assert annotated(run) == sorted(lists_of(study))
+
+
+def test_a_malformed_reply_after_none_is_still_asked_again(study, monkeypatch):
+    run = request_run(study)
+    asked = []
+
+    def say(request, n):
+        asked.append(asked_in(request.messages))
+        if asked[-1] != asked[0]:
+            return NONE if n % 3 == 2 else BUSY
+        return [LATE, LATE, LATE, "no JSON", NONE][asked.count(asked[0]) - 1]
+
+    work(run, monkeypatch, say)
+    assert (run.state, run.done, run.failed) == (State.READY, 12, 0)
+
+
+def test_a_list_that_is_too_long_fails_at_once(study, monkeypatch):
+    run = request_run(study)
+    long = NoReply("It is too long.", is_hopeless=True)
+    work(run, monkeypatch, lambda request, n: long if n == 1 else NONE)
+    assert (run.state, run.failed, run.requests) == (State.READY, 1, 12)
+    assert run.annotations.get(annotation__isnull=True).failure == "It is too long."
 
 
 def test_silence_over_several_lists_fails_the_run_which_continues_later(study, monkeypatch):
     run = request_run(study)
     model = work(run, monkeypatch, lambda request, n: NoReply("Connection refused."))
     assert run.state == State.FAILED
-    assert runs.MOST_SILENT <= len(model.requests) < runs.MOST_SILENT + model.at_once
+    assert len(model.requests) == 3 + (runs.MOST_SILENT_ROUNDS - 1)  # fewer at once in silence
     assert "Connection refused." in run.error
     assert "Continue the run" in run.error
     assert run.annotations.count() == 0
@@ -190,7 +267,7 @@ def test_a_refusal_for_good_ends_the_run_at_once(study, monkeypatch):
 def test_a_model_that_cannot_be_opened_fails_the_run(study, monkeypatch):
     run = request_run(study)
 
-    def refuse():
+    def refuse(is_wanted):
         raise NoReply("The package openai is missing.", is_final=True)
 
     monkeypatch.setattr(runs, "answerer_open", refuse)
@@ -206,6 +283,42 @@ def test_a_worker_with_another_model_asks_nothing(study, monkeypatch, settings):
     assert run.state == State.FAILED
     assert MODEL in run.error
     assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"LLM_PRICE_INPUT": Decimal(2)}, {"LLM_PRICE_OUTPUT": Decimal(0)}, {"LLM_CURRENCY": "EUR"}],
+)
+def test_a_run_whose_prices_changed_asks_nothing_until_it_is_continued(
+    study, monkeypatch, settings, change
+):
+    run = request_run(study)
+    set_up(settings, **change)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, model.requests) == (State.FAILED, [])
+    assert "prices changed" in run.error
+    run = services.run_continue(run=run, by=researcher_of(study))
+    assert (run.price_input, run.price_output, run.currency) == (
+        settings.LLM_PRICE_INPUT, settings.LLM_PRICE_OUTPUT, settings.LLM_CURRENCY,
+    )  # fmt: skip
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert run.state == State.READY
+
+
+def test_a_run_without_a_price_that_has_one_now_continues_with_a_limit_of_cost(
+    study, monkeypatch, settings
+):
+    free = {"LLM_PRICE_INPUT": None, "LLM_PRICE_OUTPUT": None}
+    set_up(settings, **free)
+    run = request_run(study, most_cost=None)
+    set_up(settings)
+    model = work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, model.requests) == (State.FAILED, [])
+    with pytest.raises(Invalid, match="Give a limit of cost in USD"):
+        services.run_continue(run=run, by=researcher_of(study))
+    run = services.run_continue(run=run, by=researcher_of(study), most_cost=Decimal(1))
+    work(run, monkeypatch, lambda request, n: NONE)
+    assert (run.state, run.cost > 0) == (State.READY, True)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +400,7 @@ def test_a_message_that_comes_twice_asks_once(study, monkeypatch):
         return NONE
 
     model.say = say
-    monkeypatch.setattr(runs, "answerer_open", lambda: model)
+    monkeypatch.setattr(runs, "answerer_open", lambda is_wanted: model)
     machine_run_work(run.pk)
     machine_run_work(run.pk)  # and after it
     run.refresh_from_db()
@@ -398,3 +511,46 @@ def test_exchanges_that_are_gone_change_nothing_in_a_run(study, monkeypatch):
     work(run, monkeypatch, say)
     assert run.state == State.READY
     assert annotated(run) == sorted(lists_of(study))
+
+
+def test_a_pause_that_an_endpoint_asks_for_is_kept_to(study, monkeypatch):
+    run = request_run(study)
+    now, slept = [0.0], []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runs.time, "sleep", sleep)
+    loop = runs._Loop(run, Answering(lambda request, n: NONE), None, [])
+    monkeypatch.setattr(runs, "report", lambda run: None)
+    loop._pause([NoReply("Busy.", retry_after=200.0), LATE])
+    assert sum(slept) == pytest.approx(200)
+    slept.clear()
+    loop.silent_rounds = 50
+    loop._pause([LATE])
+    assert sum(slept) == pytest.approx(runs.LONGEST_PAUSE)
+
+
+def test_a_study_is_locked_before_its_run(study, monkeypatch):
+    """As `run_continue` does it: two that lock in turns would wait for each other."""
+
+    def before_the_run(change):
+        with CaptureQueriesContext(connection) as queries:
+            change()
+        said = [one["sql"] for one in queries]
+        of_run = next(n for n, sql in enumerate(said) if RUN in sql)
+        return any(LOCKED in sql for sql in said[:of_run])
+
+    run = request_run(study)
+    work(run, monkeypatch, lambda request, n: NONE)
+    claim = uuid.uuid4()
+    MachineRun.objects.update(state=State.RUNNING, claim=claim)
+    run.refresh_from_db()
+    assert run.study == study  # read before
+    assert before_the_run(lambda: exchanges.run_finish(run=run))
+    run.refresh_from_db()
+    assert run.state == State.READY
+    assert before_the_run(lambda: services.run_delete(run=run, by=None))
+    assert not MachineRun.objects.exists()

@@ -13,7 +13,7 @@ from annotation_site.annotation.people.consent import study_texts_change
 from annotation_site.corpus.models import Vector
 from annotation_site.corpus.services import extraction_delete
 from annotation_site.errors import Invalid, NotAllowed, NotFound
-from annotation_site.machine_annotators import prompts, services
+from annotation_site.machine_annotators import forecasts, prompts, services
 from annotation_site.machine_annotators.asking import most_tokens_of
 from annotation_site.machine_annotators.forecasts import run_forecast
 from annotation_site.machine_annotators.messages import DEFAULT_PROMPT, PROMPT_MOST
@@ -109,7 +109,6 @@ def test_only_researchers_of_the_study_and_admins_may(study, monkeypatch):
     admin, other = UserFactory(role=Role.ADMIN), UserFactory(role=Role.RESEARCHER)
     annotator = study.memberships.filter(role="annotator").first().user
     for person in (other, annotator):
-        assert not services.may_change(run, person)
         for change in (
             lambda by: request_run(study, by=by),
             lambda by: services.run_cancel(run=run, by=by),
@@ -121,7 +120,6 @@ def test_only_researchers_of_the_study_and_admins_may(study, monkeypatch):
             with pytest.raises(NotAllowed, match="researchers of the study"):
                 change(person)
     for person in (admin, researcher_of(study)):
-        assert services.may_change(run, person)
         request_run(study, by=person)
 
 
@@ -437,3 +435,10 @@ def test_a_forecast_has_the_exact_messages_and_is_never_too_low(study, monkeypat
     assert (forecast.currency, forecast.model, forecast.endpoint) == (
         "USD", MODEL, "llm.example.org",
     )  # fmt: skip
+
+
+def test_a_forecast_of_more_lists_than_it_looks_at_is_no_bound(study, monkeypatch):
+    assert run_forecast(study, "lists").is_bound
+    monkeypatch.setattr(forecasts, "LOOKED_AT", 3)
+    found = run_forecast(study, "lists")
+    assert (found.lists, found.looked_at, found.is_bound) == (12, 3, False)
