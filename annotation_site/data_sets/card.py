@@ -1,5 +1,6 @@
 """README.md of a data set: the card that the Hugging Face hub reads, with its YAML header."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def card(facts: Facts) -> str:
 def header(facts: Facts) -> str:
     """The YAML header: what the hub searches by, and which files are which configuration."""
     creators = "machine-generated" if facts.is_made_up else "other"
-    if facts.study.open_links and not facts.is_made_up:
+    if facts.is_crowd and not facts.is_made_up:
         creators = "crowdsourced"
     also = ["machine-generated"] if facts.machines and not facts.is_made_up else []
     return yaml_of(
@@ -122,7 +123,9 @@ def _run_words(facts: Facts, name: str) -> str:
             if told.get("model_version"):
                 said += f" ({told['model_version']})"
             if told.get("failed"):
-                said += f", {told['failed']} of {told['lists']} lists without a readable reply"
+                said += (
+                    f", {told['failed']} of {told['lists']} lists without a readable reply, or any"
+                )
             return f"{said}, temperature {told['temperature']}"
     return ": a program"
 
@@ -259,6 +262,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _named(facts: Facts, text: str) -> str:
     """A text with the names of models as they are, whatever Markdown would make of them."""
-    for name in facts.models:
-        text = text.replace(name, escaped(name))
-    return text
+    longest = sorted(facts.models, key=lambda name: (-len(name), name))
+    # All at once, since one name can be a part of another.
+    return re.sub("|".join(map(re.escape, longest)), lambda found: escaped(found[0]), text)

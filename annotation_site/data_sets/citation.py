@@ -35,5 +35,7 @@ def bibtex(facts: Facts) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without the characters by which BibTeX ends a value."""
-    return text.replace("{", "(").replace("}", ")").replace("\\", "/")
+    """A text on one line, without characters that end a value of BibTeX, or a fence of Markdown."""
+    for sign, instead in (("{", "("), ("}", ")"), ("\\", "/"), ("`", "'")):
+        text = text.replace(sign, instead)
+    return " ".join(text.split())

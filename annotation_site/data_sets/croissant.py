@@ -89,7 +89,12 @@ def croissant_file(folder: Path, facts: Facts) -> str:
         "alternateName": facts.title,
         "conformsTo": CONFORMS_TO,
         "license": facts.options.terms.url,
-        "creator": [{"@type": "sc:Organization", "name": author} for author in facts.authors],
+        # Authors that the researcher names are people; without any, the study's researchers are one
+        # group.
+        "creator": [
+            {"@type": "sc:Person" if facts.options.authors else "sc:Organization", "name": author}
+            for author in facts.authors
+        ],
         "datePublished": facts.options.day.isoformat(),
         "version": facts.version,
         "inLanguage": "en",

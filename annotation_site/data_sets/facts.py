@@ -69,7 +69,7 @@ class Facts:
 
     @property
     def title(self) -> str:
-        title = self.options.title.strip() or str(self.rules["title"])
+        title = " ".join((self.options.title.strip() or str(self.rules["title"])).split())
         return f"{title} (made-up annotations)" if self.is_made_up else title
 
     @property
@@ -79,7 +79,14 @@ class Facts:
 
     @property
     def authors(self) -> tuple[str, ...]:
-        return self.options.authors or (f"Researchers of the study “{self.rules['title']}”",)
+        given = tuple(" ".join(author.split()) for author in self.options.authors)
+        title = " ".join(str(self.rules["title"]).split())
+        return given or (f"Researchers of the study “{title}”",)
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether people joined by an open link, also where the study came from an archive."""
+        return bool(self.study.open_links or self.rules.get("crowd"))
 
     @property
     def models(self) -> list[str]:
@@ -131,6 +138,11 @@ class Facts:
             said.append(
                 f"{self.study.open_links:,} of them joined by an open link, as crowd workers do; "
                 "the others were invited by the researchers."
+            )
+        elif self.is_crowd:
+            said.append(
+                "Some of them joined by an open link, as crowd workers do; how many is not known, "
+                "because the study came from an archive."
             )
         else:
             said.append("All of them were invited by the researchers.")

@@ -66,7 +66,8 @@ def problem_of(study: Study, *, reader: User | None) -> str:
         return _("This study is not closed. Close it, then write its data set.")
     if not has_annotations(study):
         return _("This study has no annotations that count, so there is no data set to write.")
-    return against_words(study, reader=reader)
+    # All lists are in a data set, those of training and reference too.
+    return against_words(study, reader=reader, own_lists=False)
 
 
 def require_shareable(study: Study, *, reader: User | None) -> None:

@@ -196,7 +196,7 @@ def _machine_pattern(
         "number": number,
         "description": rows[0].get("description", ""),
         "category": rows[0]["category"],
-        "stopwords": False,
+        "stopwords": rows[0].get("stopwords") == "1",
         "ranks": ranks,
         "entries": [where.entries[rank - 1] for rank in ranks],
         "counts": len(ranks) >= least,

@@ -30,9 +30,12 @@ def held() -> QuerySet[Study]:
     )
 
 
-def studies_against(study: Study) -> list[Study]:
-    """The other studies that hold a vector of this one's own lists while people annotate."""
-    own = places([study.pk], own_lists=True).get(study.pk, set())
+def studies_against(study: Study, *, own_lists: bool = True) -> list[Study]:
+    """The other studies that hold a vector of this one's own lists while people annotate.
+
+    Without `own_lists` a vector of any of its lists, such as one of its training.
+    """
+    own = places([study.pk], own_lists=own_lists).get(study.pk, set())
     unfinished = held().exclude(pk=study.pk).values_list("pk", flat=True)
     others = places(unfinished, weights={one[0] for one in own})
     found = [pk for pk, of_other in others.items() if own & of_other]
@@ -117,9 +120,12 @@ def named(studies: Iterable[Study], *, reader: User | None) -> list[str]:
     return own
 
 
-def against_words(study: Study, *, reader: User | None) -> str:
-    """The sentence on the studies that stand against a public page; empty without any."""
-    against = studies_against(study)
+def against_words(study: Study, *, reader: User | None, own_lists: bool = True) -> str:
+    """The sentence on the studies that stand against making it public; empty without any.
+
+    `own_lists` is whether its own lists alone become public, as on a page.
+    """
+    against = studies_against(study, own_lists=own_lists)
     if not against:
         return ""
     return _(

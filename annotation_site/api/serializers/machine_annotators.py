@@ -97,8 +97,8 @@ class MachineForecastFields(ForecastOnce):
     """Requests, tokens and cost of a run at most, with the exact messages of one list.
 
     At most: every reply is as long as it may be, malformed, and asked again. `once` has the numbers
-    where none is. Nothing is sent for a forecast. Where `looked_at` is below `lists`, tokens and cost
-    are about so much: the longest list of those that were looked at stands for the others.
+    where none is. Nothing is sent for a forecast. Where `looked_at` is below `lists`, tokens and
+    cost are about so much: the longest list of those that were looked at stands for the others.
     """
 
     model = serializers.CharField()

@@ -40,7 +40,7 @@ NOT_CHECKED = {
     "of a run are at least those in the archive",
     "labels/machine_runs.csv: requests, input_tokens, output_tokens, cost, currency": "what it "
     "spent",
-    "labels/machine_failures.csv: failure": "why replies could not be read",
+    "labels/machine_failures.csv: failure": "why there is no reply that could be read",
     "machine_prompts": "the words of the prompts",
     "guidelines": "the words of the guidelines",
     "figures": "the figures are not drawn again, and they can be of an older version of the data",

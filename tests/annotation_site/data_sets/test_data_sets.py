@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotation_site.accounts.models import AuditEntry
-from annotation_site.annotation.models import Assignment, Study
+from annotation_site.annotation.models import Assignment, Item, Study
 from annotation_site.data_sets import services, writing
 from annotation_site.data_sets.models import DataSet
 from annotation_site.data_sets.selectors import data_set_download
@@ -27,6 +27,7 @@ from annotation_site.data_sets.services import (
 from annotation_site.errors import Invalid, NotFound
 from annotation_site.notices.models import Notice
 from annotation_site.operations.tidy import tidy
+from annotation_site.public.standing import against_words
 from tests.annotation_site.data_sets.made import few_draws, make_shareable
 from tests.annotation_site.factories import (
     client_of,
@@ -209,6 +210,13 @@ def test_a_study_on_the_same_vectors_stands_against_it(study, quick):
         data_set_download(data_set=row, by=researcher_of(study))
     Study.objects.filter(pk=other.pk).update(state=Study.State.CLOSED)
     asked(study)
+
+
+def test_a_list_of_training_is_published_too_so_it_stands_against_it(study):
+    study.items.update(use=Item.Use.TRAINING)
+    make_study(extraction=study.extractions.get(), lists_per_layer=1, title="Secret")
+    assert against_words(study, reader=None) == ""  # a public page shows no training lists
+    assert "elsewhere: “Secret”" in against_words(study, reader=None, own_lists=False)
 
 
 def test_what_changed_before_the_worker_began_is_refused(study, folder):

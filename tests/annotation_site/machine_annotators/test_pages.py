@@ -406,7 +406,7 @@ def test_a_list_shows_what_ready_runs_said_apart_from_people(study):
 
 def test_the_pages_of_a_study_lead_here(study):
     client = client_of(researcher_of(study))
-    for path in ("results/", "estimates/", "run/"):
+    for path in ("home/", "estimates/"):
         found = client.get(f"/studies/{study.slug}/{path}").content.decode()
         assert f'href="{address(study)}"' in found, path
 
