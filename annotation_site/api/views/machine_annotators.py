@@ -49,7 +49,12 @@ class MachinePromptView(ApiView):
 class MachineForecastView(ApiView):
     """GET what a run would send and cost at most, with the exact messages of one list."""
 
-    @call(*READ, query=fields.MachineForecastQuery, gives=fields.MachineForecastFields)
+    @call(
+        *READ,
+        query=fields.MachineForecastQuery,
+        gives=fields.MachineForecastFields,
+        errors=(422,),  # no language model is set up, or there are no lists yet
+    )
     def get(self, request: PersonRequest, slug: str) -> Response:
         study = study_of(request, slug)
         reply_tokens = self.query.get("most_reply_tokens")
