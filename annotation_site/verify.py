@@ -36,6 +36,7 @@ from annotation_site.results.files.archive_machines import (
     PROMPT_MEMBER,
     ArchivedRun,
     MachineRules,
+    runs_by_name,
     runs_from,
 )
 from annotation_site.results.files.archive_opened import (
@@ -222,7 +223,9 @@ def _of_texts(
         else table
         for name, table in tables.items()
     }
-    for name, text in archive_texts.texts(parameters, told, files=set(opened.files)).items():
+    runs = runs_by_name(opened.rows("machine_runs")) if "machine_runs" in opened.files else {}
+    texts = archive_texts.texts(parameters, told, files=set(opened.files), runs=runs)
+    for name, text in texts.items():
         if name not in opened.archive.names:
             continue
         stored = opened.archive.read(name, most=MOST_TEXT).decode(errors="replace")

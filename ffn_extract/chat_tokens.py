@@ -31,7 +31,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Messages, name: st
     except Exception as first:  # a stranger's template
         try:  # some take no role system
             parts = _parts(tokenizer, messages := _without_system(messages))
-        except Exception:
+        except Exception:  # whatever a stranger's template raises, the model cannot be asked
             reason = next(iter(str(first).strip().splitlines()), type(first).__name__)[:200]
             raise FFNExtractError(
                 f"The chat template of {name} cannot write the messages: {reason.rstrip('.')}. "

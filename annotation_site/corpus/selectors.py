@@ -66,7 +66,8 @@ class StepState:
 def extractions(*, state: str = "") -> QuerySet[Extraction]:
     """All extractions, or those in a state, newest first, with the columns of their list.
 
-    `is_restored`: it came with a study's archive. What that says can be megabytes, and is left out.
+    `is_restored` says whether it came with a study's archive. The archive's own numbers, which can
+    be megabytes, are deferred.
     """
     found = Extraction.objects.select_related("model", "requested_by", "same_as")
     long = ("manifest", "plan", "restored")

@@ -122,6 +122,8 @@ def _run_words(facts: Facts, name: str) -> str:
             said = f": the language model {told['model']}"
             if told.get("model_version"):
                 said += f" ({told['model_version']})"
+            if told.get("versions_differ") == "1":
+                said += "; later replies named another version"
             if told.get("failed"):
                 said += (
                     f", {told['failed']} of {told['lists']} lists without a readable reply, or any"

@@ -228,6 +228,8 @@ def plan_check(plan: StudyPlan) -> None:
     """Raises Invalid, with a remedy, for rules that cannot work."""
     if not plan.title.strip():
         raise Invalid(_("Give the study a title."))
+    if len(plan.title.strip().splitlines()) > 1:
+        raise Invalid(_("Write the title on one line."))
     if len(plan.title.strip()) > TITLE:
         raise Invalid(_("Shorten the title to %(most)s characters.") % {"most": TITLE})
     for name in NUMBERS:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotation_site.accounts import audit
 from annotation_site.accounts.models import User
@@ -42,6 +43,18 @@ DRAWN_BY = {
     "extractions", "list_source", "full_lists_only", "drawn_from", "kinds", "lists_per_layer",
     "seed", "annotators_per_list", "training_lists", "reference_lists", "pilot_lists",
 }  # fmt: skip
+
+AGREED_TO = {
+    "may_publish": gettext_noop(
+        "People have read whether results and lists may be published, and agreed. Duplicate the "
+        "study to change it."
+    ),
+    "may_share": gettext_noop(
+        "People have read whether single annotations may be shared, and agreed. Duplicate the "
+        "study to change it."
+    ),
+}
+"""Rules that people read beside the consent text, and why they are fixed once somebody agreed."""
 
 
 @transaction.atomic
@@ -84,20 +97,9 @@ def study_change(*, study: Study, plan: StudyPlan, base: str | None = None) -> l
                 "Duplicate the study to change it."
             )
         )
-    if "may_publish" in changed and study.memberships.exclude(consented_at=None).exists():
-        raise Invalid(
-            _(
-                "People have read whether results and lists may be published, and agreed. "
-                "Duplicate the study to change it."
-            )
-        )
-    if "may_share" in changed and study.memberships.exclude(consented_at=None).exists():
-        raise Invalid(
-            _(
-                "People have read whether single annotations may be shared, and agreed. Duplicate "
-                "the study to change it."
-            )
-        )
+    for name, said in AGREED_TO.items():
+        if name in changed and study.memberships.exclude(consented_at=None).exists():
+            raise Invalid(_(said))
     if "list_source" in changed and _begun(study).exists():
         raise Invalid(
             _(

@@ -37,7 +37,7 @@ from annotation_site.results.files.archive_machine_runs import (
     prompts_of,
     run_tables,
 )
-from annotation_site.results.files.archive_machines import PROMPT_MEMBER
+from annotation_site.results.files.archive_machines import PROMPT_MEMBER, runs_by_name
 from annotation_site.results.files.archive_proxies import (
     CENSUS,
     PROXY_COLUMNS,
@@ -115,7 +115,12 @@ def archive_write(
         if left_out:
             parameters["left_out"] = [name for name in LEFT_OUT if name in left_out]
         with ArchiveWriter(file) as archive:
-            texts = archive_texts.texts(parameters, tables, files=set(files))
+            texts = archive_texts.texts(
+                parameters,
+                tables,
+                files=set(files),
+                runs=runs_by_name(files["machine_runs"].rows) if "machine_runs" in files else {},
+            )
             for name, text in texts.items():
                 archive.add_text(name, text)
             archive.add_text("environment.json", archive_texts.json_text(_environment()))

@@ -4,7 +4,7 @@ An archive has ready runs alone: their annotations of the study's lists, what wa
 cost. It never has requests and replies.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -57,9 +57,14 @@ def run_tables(study: Study, numbers: Mapping[int, int]) -> dict[str, Table]:
     ]
     failed.sort(key=lambda row: row[:2])
     return {
-        "machine_runs": Table("machine_runs", RUN_COLUMNS, [_row(run) for run in runs]),
+        "machine_runs": Table("machine_runs", RUN_COLUMNS, run_rows(runs)),
         "machine_failures": Table("machine_failures", FAILURE_COLUMNS, failed),
     }
+
+
+def run_rows(runs: Iterable[MachineRun]) -> list[tuple[Any, ...]]:
+    """Rows of `RUN_COLUMNS`."""
+    return [_row(run) for run in runs]
 
 
 def descriptions(study: Study) -> Described:
@@ -119,6 +124,7 @@ def _row(run: MachineRun) -> tuple[Any, ...]:
         run.output_tokens,
         float(run.cost) if is_priced else None,
         run.currency if is_priced else None,
+        int(run.versions_differ),
     )
 
 
@@ -185,6 +191,7 @@ def _run(told: Mapping[str, Any], study: Study, by: User) -> MachineRun:
         finished_at=now,
         done=told["lists"],
         total=told["lists"],
+        versions_differ=bool(told["versions_differ"]),
         cost=Decimal(repr(told["cost"] or 0)).quantize(_CENT),
         most_reply_tokens=0,  # the archive does not tell
         most_requests=told["requests"],

@@ -30,6 +30,7 @@ RUN_COLUMNS = (
     Column("output_tokens", "number"),
     Column("cost", "number"),
     Column("currency", "text"),
+    Column("versions_differ", "number"),
 )
 """A row per ready run of a language model, in the order of their requests."""
 
@@ -38,7 +39,7 @@ FAILURE_COLUMNS = (
     Column("list", "number"),
     Column("failure", "text"),
 )
-"""A row per list of the study of which a run has no annotation, because its replies failed."""
+"""A row per list of the study without an annotation of a run: no reply could be read."""
 
 RUN_MEMBERS = ("labels/machine_runs.csv", "labels/machine_failures.csv")
 PROMPT_MEMBER = "machine_prompts/version-{}.md"
@@ -65,9 +66,10 @@ site's own machines. `prompt_version` names a file in machine_prompts/, and `gui
 in guidelines/; 0 is no guidelines. `covers` is lists, or vectors if the run annotated every value
 vector of the study's models. `lists` counts the lists that it annotated or failed at, and `failed`
 the latter. `requests`, `input_tokens` and `output_tokens` count all requests; `cost` is in
-`currency`, and missing if no price was set. `labels/machine_failures.csv` has a row per list of
-labels/lists.csv of which the run has no annotation, with the reason why its replies could not be
-read. The requests and replies themselves are not in the archive.
+`currency`, and missing if no price was set. `versions_differ` is 1 if later replies named another
+version of the model than the first. `labels/machine_failures.csv` has a row per list of
+labels/lists.csv of which the run has no annotation, with the reason: no reply that could be read,
+or none at all. The requests and replies themselves are not in the archive.
 """
 
 
@@ -108,6 +110,12 @@ class MachineRules:
         return cls(study["categories"], study["several_patterns_per_token"], guidelines)
 
 
+def runs_by_name(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """Rows of `RUN_COLUMNS` by the name of the run, each by column."""
+    names = [column.name for column in RUN_COLUMNS]
+    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+
+
 def runs_from(
     runs: Iterable[Sequence[Any]],
     failures: Iterable[Sequence[Any]],
@@ -139,8 +147,7 @@ def runs_from(
 
 
 def _told(row: Sequence[Any], rules: MachineRules, where: str) -> dict[str, Any]:
-    told = dict(zip((column.name for column in RUN_COLUMNS), row, strict=True))
-    name = told["name"]
+    ((name, told),) = runs_by_name([row]).items()
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in MACHINE_ANNOTATORS:
         raise ValueError(f"{where}: the name is none of a run: “machine-” and the model.")
     _check_text(told["model"], LONGEST_MODEL, f"{where}: model")
@@ -160,6 +167,8 @@ def _told(row: Sequence[Any], rules: MachineRules, where: str) -> dict[str, Any]
         raise ValueError(f"{where}: covers is {' or '.join(COVERS)}.")
     if told["failed"] > told["lists"]:
         raise ValueError(f"{where}: more lists failed than the run has.")
+    if told["versions_differ"] not in (0, 1):
+        raise ValueError(f"{where}: versions_differ is 0 or 1.")
     _check_number(told["temperature"], MOST_TEMPERATURE, f"{where}: temperature")
     if told["cost"] is not None:
         _check_number(told["cost"], MOST_COST, f"{where}: cost")

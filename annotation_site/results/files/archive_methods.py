@@ -12,7 +12,7 @@ from annotation_site.analysis.written import decimal, points, points_bound, shar
 from annotation_site.exports.table import Table
 from annotation_site.results.files.archive_annotations import SHOWS_PREFIXES
 from annotation_site.results.files.methods_estimates import estimates
-from annotation_site.results.files.methods_machines import machines
+from annotation_site.results.files.methods_machines import NO_RUNS, Runs, machines
 from annotation_site.results.files.people_sentences import people_sentences
 from annotation_site.results.files.references import cite
 
@@ -42,7 +42,9 @@ _REPORTED = {
 """Measures of agreement that the text reports, with the works that define them."""
 
 
-def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+def methods(
+    parameters: Mapping[str, Any], tables: Mapping[str, Table], runs: Runs = NO_RUNS
+) -> str:
     """The text of methods.md; every number in it is in the archive.
 
     The results page shows the same text for a filter, whose JSON is `parameters["filter"]`.
@@ -56,7 +58,7 @@ def methods(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         _differences(parameters, tables),
         estimates(parameters["study"], tables),
         _agreement(parameters["study"], tables),
-        machines(tables),
+        machines(tables, runs),
         _intervals(parameters, tables),
         _software(parameters),
     )

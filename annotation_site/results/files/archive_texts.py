@@ -14,6 +14,7 @@ from annotation_site.results.files.archive_machines import FIELDS as MACHINE_FIE
 from annotation_site.results.files.archive_methods import methods
 from annotation_site.results.files.archive_proxies import FIELDS as PROXY_FIELDS
 from annotation_site.results.files.left_out import left_out_of, left_out_words
+from annotation_site.results.files.methods_machines import NO_RUNS, Runs
 from annotation_site.results.files.references import bibliography
 
 _README = """\
@@ -81,10 +82,17 @@ def product() -> dict[str, Any]:
 
 
 def texts(
-    parameters: Mapping[str, Any], tables: Mapping[str, Table], *, files: Collection[str] = ()
+    parameters: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    *,
+    files: Collection[str] = (),
+    runs: Runs = NO_RUNS,
 ) -> dict[str, str]:
-    """All texts of the archive by the name of their member; `files` are its tables of labels."""
-    said = methods_text(parameters, tables)
+    """All texts of the archive by the name of their member; `files` are its tables of labels.
+
+    `runs` are the rows of labels/machine_runs.csv by name.
+    """
+    said = methods_text(parameters, tables, runs)
     references = bibliography(said, version=parameters["product"]["version"])
     made_up = parameters["study"].get("made_up", False)
     return {
@@ -98,9 +106,11 @@ def texts(
     }
 
 
-def methods_text(parameters: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+def methods_text(
+    parameters: Mapping[str, Any], tables: Mapping[str, Table], runs: Runs = NO_RUNS
+) -> str:
     """The text of methods.md, which begins with a warning where the annotations are made up."""
-    said = methods(parameters, tables)
+    said = methods(parameters, tables, runs)
     return f"{_MADE_UP}\n\n{said}" if parameters["study"].get("made_up", False) else said
 
 

@@ -1,5 +1,6 @@
 """Sentences of methods.md on language models that annotated the lists."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,11 +12,18 @@ from annotation_site.exports.table import Table
 from annotation_site.results.files.references import cite
 
 Row = dict[str, Any]
+Runs = Mapping[str, Mapping[str, Any]]
+"""Rows of labels/machine_runs.csv by the name of the run."""
+NO_RUNS: Runs = {}
 TABLES = ("machine_coverage", "machine_agreement", "alternative_annotators")
 _ALPHA = "krippendorff_alpha_concept"
 
 
-def machines(tables: Mapping[str, Table]) -> Iterator[str]:
+# What a settings file or a reply calls a model can hold anything; in a text it is a name.
+_NO_NAME = re.compile(r"[^\w .,:/@+()=-]")
+
+
+def machines(tables: Mapping[str, Table], runs: Runs) -> Iterator[str]:
     """Sentences on each language model; none where no language model was used.
 
     Nothing of tables of an older version.
@@ -26,18 +34,34 @@ def machines(tables: Mapping[str, Table]) -> Iterator[str]:
     for name in dict.fromkeys(row["annotator"] for row in covered):
         if name in MACHINE_ANNOTATORS:
             continue
+        if name in runs:
+            yield _asked(name, runs[name])
         yield _annotated(name, [row for row in covered if row["annotator"] == name])
         yield from _agreement([row for row in agreed if row["annotator"] == name])
         yield from _test([row for row in tested if row["annotator"] == name])
+
+
+def _asked(name: str, run: Mapping[str, Any]) -> str:
+    model, version = (_NO_NAME.sub("", str(run[key] or "")) for key in ("model", "model_version"))
+    said = f"The machine annotator {name} is the language model {model}"
+    if version:
+        said += f", version {version} as its {'first ' if run['versions_differ'] else ''}reply says"
+    where = "over an endpoint" if run["endpoint"] else "on the site's own workers"
+    changed = " Later replies named another version." if run["versions_differ"] else ""
+    return (
+        f"{said}. It ran {where} at temperature {run['temperature']:g}, with version "
+        f"{run['prompt_version']} of the prompt.{changed}"
+    )
 
 
 def _annotated(name: str, rows: list[Row]) -> str:
     lists, failed = (sum(row[key] for row in rows) for key in ("lists", "failed"))
     them = "it" if failed == 1 else "them"
     without = (
-        f"its replies about {_lists(failed)} failed, so it has no annotation of {them}"
+        f"about {_lists(failed)} it gave no reply that could be read, so it has no annotation of "
+        f"{them}"
         if failed
-        else "none of its replies failed"
+        else "its replies about all of them could be read"
     )
     return (
         f"The language model {name} annotated {_lists(lists)} in the format of people's "

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from annotation_site.annotation.models import Study
+from annotation_site.results.files.archive_machine_runs import run_rows, runs_of
+from annotation_site.results.files.archive_machines import runs_by_name
 from annotation_site.results.files.archive_texts import methods_text, product
 from annotation_site.results.files.methods_machines import TABLES as OF_MACHINES
 from annotation_site.results.models import Snapshot
@@ -29,7 +31,8 @@ def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
     }
     names = [*TABLES, *(name for name in MORE if name in snapshot.tables)]
     tables = {name: table_of(snapshot, name) for name in names}
-    return methods_text(parameters, tables)
+    runs = runs_by_name(run_rows(runs_of(study)))
+    return methods_text(parameters, tables, runs)
 
 
 def rules_of(study: Study) -> dict[str, Any]:

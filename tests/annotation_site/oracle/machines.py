@@ -90,7 +90,7 @@ class Machine:
             found.append(Judged((one, other)))
         return found
 
-    def test(self, epsilon: float) -> Outcome:
+    def alternative_test(self, epsilon: float) -> Outcome:
         """The alternative annotator test."""
         least = self.study.choice.min_tokens
         inside = {one.number for one in self.study.own}

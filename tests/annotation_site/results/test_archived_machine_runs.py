@@ -324,7 +324,7 @@ OF_A_PATTERN = [
 def test_what_no_archive_holds_is_refused(
     data, tmp_path, capsys, name, row, column, cell, sentence
 ):
-    refuse(with_cell(data, name, row, column, cell), sentence, tmp_path, capsys)
+    assert_refused(with_cell(data, name, row, column, cell), sentence, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(("column", "cell", "sentence"), OF_A_PATTERN)
@@ -332,10 +332,10 @@ def test_an_annotation_that_no_archive_holds_is_refused(
     data, tmp_path, capsys, column, cell, sentence
 ):
     row = row_of(data, MACHINES, annotator="machine-gpt-x-2", pattern="1")
-    refuse(with_cell(data, MACHINES, row, column, cell), sentence, tmp_path, capsys)
+    assert_refused(with_cell(data, MACHINES, row, column, cell), sentence, tmp_path, capsys)
 
 
-def refuse(changed: bytes, sentence: str, tmp_path, capsys) -> None:
+def assert_refused(changed: bytes, sentence: str, tmp_path, capsys) -> None:
     assert main([str(stored(tmp_path, changed))]) == 2
     assert sentence in capsys.readouterr().err
     before = Study.objects.count(), MachineRun.objects.count()
@@ -347,7 +347,7 @@ def refuse(changed: bytes, sentence: str, tmp_path, capsys) -> None:
 def test_an_entry_is_in_one_pattern_unless_the_study_allows_more(data, tmp_path, capsys):
     row = row_of(data, MACHINES, annotator="machine-gpt-x-2", pattern="2")
     changed = with_cell(data, MACHINES, row, "rank", "5")
-    refuse(changed, "is in two patterns", tmp_path, capsys)
+    assert_refused(changed, "is in two patterns", tmp_path, capsys)
     parameters = json.loads(members(changed)["parameters.json"])
     parameters["study"]["several_patterns_per_token"] = True
     content = json.dumps(parameters).encode()

@@ -203,12 +203,13 @@ def test_a_few_tested_people_are_a_warning_below_the_table(rows):
 
 def test_methods_name_the_language_model_with_its_failures_and_its_test():
     asked = request()
-    text = " ".join(machine_sentences({n: table_from_frame(n, TABLES[n](asked)) for n in NAMES}))
+    tables = {n: table_from_frame(n, TABLES[n](asked)) for n in NAMES}
+    text = " ".join(machine_sentences(tables, {}))
     assert text.startswith(
         "The language model machine-model annotated 36 lists in the format of people's "
-        "annotations, from entries, glosses and guidelines alone; its replies about 4 lists "
-        "failed, so it has no annotation of them. On 36 lists that people and this language model "
-        "annotated, Krippendorff's alpha (Krippendorff, 2011) is "
+        "annotations, from entries, glosses and guidelines alone; about 4 lists it gave no reply "
+        "that could be read, so it has no annotation of them. On 36 lists that people and this "
+        "language model annotated, Krippendorff's alpha (Krippendorff, 2011) is "
     )
     assert (
         "In the alternative annotator test (Calderon et al., 2025; Benjamini and Yekutieli, "
@@ -217,6 +218,38 @@ def test_methods_name_the_language_model_with_its_failures_and_its_test():
     assert "The alternative annotator test is passed" in text
     assert text.endswith(NEITHER)
     assert "affixes" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "The machine annotator machine-model is the language model acme/tiny, version tiny-1 "
+            "as its reply says. It ran over an endpoint at temperature 0.5, with version 2 of the "
+            "prompt. The language model machine-model annotated",
+        ),
+        (
+            {"versions_differ": 1, "endpoint": None, "model_version": "a<img>`b"},
+            "The machine annotator machine-model is the language model acme/tiny, version aimgb as "
+            "its first reply says. It ran on the site's own workers at temperature 0.5, with "
+            "version 2 of the prompt. Later replies named another version. The language model",
+        ),
+        (
+            {"model_version": None},
+            "The machine annotator machine-model is the language model acme/tiny. It ran over",
+        ),
+    ],
+)
+def test_methods_say_what_was_asked_where_the_run_is_known(changes, said):
+    asked = request()
+    tables = {n: table_from_frame(n, TABLES[n](asked)) for n in NAMES}
+    run = {
+        "name": "machine-model", "model": "acme/tiny", "model_version": "tiny-1",
+        "endpoint": "models.example.org", "temperature": 0.5, "prompt_version": 2,
+        "versions_differ": 0, **changes,
+    }  # fmt: skip
+    assert " ".join(machine_sentences(tables, {"machine-model": run})).startswith(said)
 
 
 def test_methods_say_nothing_of_programs():
@@ -229,8 +262,8 @@ def test_methods_say_nothing_of_programs():
         machines=AnnotationFrames(asked.labels.lists, own, members[inside]),
     )  # fmt: skip
     tables = {name: table_from_frame(name, TABLES[name](alone)) for name in NAMES}
-    assert list(machine_sentences(tables)) == []
-    assert list(machine_sentences({})) == []
+    assert list(machine_sentences(tables, {})) == []
+    assert list(machine_sentences({}, {})) == []
 
 
 @pytest.mark.django_db
@@ -247,7 +280,7 @@ def test_the_results_page_names_a_language_model_and_what_is_missing():
     assert "fewer than 3 people annotated" in section
     paragraph = methods_paragraph(study, snapshot)
     assert "The language model machine-model annotated 1 list " in paragraph
-    assert "its replies about 1 list failed, so it has no annotation of it." in paragraph
+    assert "about 1 list it gave no reply that could be read, so it has no annotation of it." in paragraph
     assert "The alternative annotator test cannot be made" in paragraph
 
 
