@@ -152,10 +152,10 @@ def test_the_archive_has_ready_runs_and_verifies(data, tmp_path):
     found = members(data)
     assert found[RUNS].decode().splitlines() == [
         "name,model,model_version,endpoint,prompt_version,guidelines_version,temperature,seed,"
-        "covers,lists,failed,requests,input_tokens,output_tokens,cost,currency",
-        "machine-smollm2-135m,SmolLM2-135M,,,0,1,0.0,0,lists,18,2,9,900,90,,",
+        "covers,lists,failed,requests,input_tokens,output_tokens,cost,currency,versions_differ",
+        "machine-smollm2-135m,SmolLM2-135M,,,0,1,0.0,0,lists,18,2,9,900,90,,,0",
         "machine-gpt-x-2,provider/gpt-x,gpt-x-0613,models.example.org,2,1,0.7,5,lists,18,0,9,900,"
-        "90,0.123456,USD",
+        "90,0.123456,USD,0",
     ]
     assert rows_of(data, FAILURES)[1:] == [
         ["machine-smollm2-135m", list_id, "It is not valid JSON: at “{”."] for list_id in "14"

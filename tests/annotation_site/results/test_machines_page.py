@@ -280,7 +280,10 @@ def test_the_results_page_names_a_language_model_and_what_is_missing():
     assert "fewer than 3 people annotated" in section
     paragraph = methods_paragraph(study, snapshot)
     assert "The language model machine-model annotated 1 list " in paragraph
-    assert "about 1 list it gave no reply that could be read, so it has no annotation of it." in paragraph
+    assert (
+        "about 1 list it gave no reply that could be read, so it has no annotation of it."
+        in paragraph
+    )
     assert "The alternative annotator test cannot be made" in paragraph
 
 
