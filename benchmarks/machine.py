@@ -11,16 +11,19 @@ from pathlib import Path
 
 
 def describe() -> str:
-    """Processor, cores, threads, whether it multiplies bfloat16 natively, torch's version."""
+    """Processor, cores, threads, native bfloat16 or not, torch's version, the kernel's path."""
     # Here, because loading it takes more memory than what some benchmarks measure.
     import torch
 
     from ffn_extract.projection.arithmetic import BFLOAT16, arithmetics_for
+    from ffn_extract.projection.native.library import chosen_path
 
     native = BFLOAT16 in arithmetics_for(torch.device("cpu"))
+    path = chosen_path()
     return (
         f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"{'native bfloat16' if native else 'no native bfloat16'}, torch {torch.__version__}"
+        f"{'native bfloat16' if native else 'no native bfloat16'}, torch {torch.__version__}, "
+        f"{f'kernel {path.name}' if path else 'no kernel'}"
     )
 
 

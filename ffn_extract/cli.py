@@ -21,6 +21,7 @@ from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer, scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, TRACE_STEPS, Progress
+from ffn_extract.projection.native import building, library
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
 from ffn_extract.traces.table import trace_lines
@@ -291,8 +292,6 @@ def compile_kernel(check: bool) -> None:
 
     It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++.
     """
-    from ffn_extract.projection.native import building, library
-
     if not check:
         try:
             building.compile_kernel(library.folders()[-1])

@@ -17,11 +17,11 @@ from ffn_extract.bundle import (
     Manifest,
     ModelInfo,
     TokenRow,
-    ValueStatisticsRow,
     VectorRow,
     write_bundle,
 )
 from ffn_extract.bundle.manifest import digest_of
+from ffn_extract.bundle.writing import Tables
 from ffn_extract.checkpoints.find import Checkpoint
 from ffn_extract.controls import covariance_vectors, permuted_vectors, with_shuffled
 from ffn_extract.corpora import Corpus
@@ -176,10 +176,10 @@ class Run:
 
     def write(
         self,
-        rows: Iterable[VectorRow],
+        rows: Iterable[VectorRow] | Tables,
         token_ids: Sequence[int],
         steps: Steps,
-        statistics: Iterable[ValueStatisticsRow] | None = None,
+        statistics: Tables | None = None,
     ) -> Manifest:
         """Run the model for keys, look up glosses and write the bundle."""
         prefixes, key_pass = None, None

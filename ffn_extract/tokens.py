@@ -132,7 +132,10 @@ def _spaced(content: bytes) -> TokenForm:
 
 
 def _is_word(text: str) -> bool:
-    return any(unicodedata.category(character)[0] in "LNM" for character in text)
+    # Most tokens begin with a letter, and asking for that takes no loop.
+    return text[:1].isalpha() or any(
+        unicodedata.category(character)[0] in "LNM" for character in text
+    )
 
 
 def _escaped(text: str) -> str:

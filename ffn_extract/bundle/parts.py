@@ -18,7 +18,7 @@ from ffn_extract.bundle.rows import (
     ValueStatisticsRow,
     VectorRow,
 )
-from ffn_extract.bundle.writing import ROWS_PER_GROUP, write_rows
+from ffn_extract.bundle.writing import ROWS_PER_GROUP, Tables, grouped, write_rows
 from ffn_extract.errors import BundleError, reason_of
 
 _ID_COLUMNS = ("token_ids", "bottom_token_ids")
@@ -74,19 +74,15 @@ class Parts:
         except OSError as error:
             raise BundleError(f"Cannot write to {self.folder}: {reason_of(error)}.") from error
 
-    def rows(self, n_layers: int) -> Iterator[VectorRow]:
-        """Every row of every layer in the bundle's order, in batches of some thousands."""
-        for layer in range(n_layers):
-            for batch in self._batches(self._path(layer), VECTORS_SCHEMA.names):
-                columns = (column.to_pylist() for column in batch.columns)
-                yield from (VectorRow(*values) for values in zip(*columns, strict=True))
+    def rows(self, n_layers: int) -> Tables:
+        """Every row of every layer in the bundle's order."""
+        paths = map(self._path, range(n_layers))
+        return grouped(b for path in paths for b in self._batches(path, VECTORS_SCHEMA.names))
 
-    def statistics(self, n_layers: int) -> Iterator[ValueStatisticsRow]:
+    def statistics(self, n_layers: int) -> Tables:
         """The statistics of every layer in the bundle's order."""
-        for layer in range(n_layers):
-            for batch in self._batches(self._statistics_path(layer), STATISTICS_SCHEMA.names):
-                columns = (column.to_pylist() for column in batch.columns)
-                yield from (ValueStatisticsRow(*values) for values in zip(*columns, strict=True))
+        paths = map(self._statistics_path, range(n_layers))
+        return grouped(b for path in paths for b in self._batches(path, STATISTICS_SCHEMA.names))
 
     def token_ids(self, n_layers: int) -> list[int]:
         """The ids in all lists, ascending."""

@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from ffn_extract.bundle.rows import (
     LONGEST_TEXTS,
     SHOWN_PREFIXES,
     SIDES,
+    VECTORS_SCHEMA,
     Row,
     TokenRow,
     TriggerPrefixRow,
@@ -59,15 +60,27 @@ def require_target(out: Path, model_name: str, parameters: Mapping[str, Any]) ->
         )
 
 
+@dataclass(frozen=True)
+class Tables:
+    """Rows that were written before, as tables of ROWS_PER_GROUP rows; the last may be shorter."""
+
+    groups: Iterable[pa.Table]
+
+
+def grouped(batches: Iterable[pa.RecordBatch]) -> Tables:
+    """The rows of batches of any size."""
+    return Tables(_groups_of(batches))
+
+
 def write_bundle(
     out: Path,
     *,
     model: ModelInfo,
     parameters: Mapping[str, Any],
-    vectors: Iterable[VectorRow],
+    vectors: Iterable[VectorRow] | Tables,
     tokens: Iterable[TokenRow],
     environment: Mapping[str, Any],
-    value_statistics: Iterable[ValueStatisticsRow] | None = None,
+    value_statistics: Iterable[ValueStatisticsRow] | Tables | None = None,
     trigger_prefixes: Iterable[TriggerPrefixRow] | None = None,
 ) -> Manifest:
     """Write a bundle to `out` and return its manifest.
@@ -130,7 +143,7 @@ def _umask() -> int:
 
 
 def _write_content(
-    folder: Path, given: Mapping[str, Iterable[Any] | None]
+    folder: Path, given: Mapping[str, Iterable[Any] | Tables | None]
 ) -> tuple[dict[str, FileRecord], Counts]:
     """Write the contents that are given, by their names in `CONTENTS`."""
     kinds: Counter[str] = Counter()
@@ -138,7 +151,16 @@ def _write_content(
     whole: Counter[str] = Counter()
     glossed = 0
 
-    def counted(rows: Iterable[Any]) -> Iterator[Any]:
+    def counted(rows: Iterable[Any] | Tables) -> Iterable[Any] | Tables:
+        return Tables(counted_tables(rows.groups)) if isinstance(rows, Tables) else each(rows)
+
+    def counted_tables(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        for table in tables:
+            if table.schema == VECTORS_SCHEMA:
+                kinds.update(table["kind"].to_pylist())
+            yield table
+
+    def each(rows: Iterable[Any]) -> Iterator[Any]:
         nonlocal glossed
         for row in rows:
             if isinstance(row, VectorRow):
@@ -167,7 +189,19 @@ def _write_content(
     return files, Counts(glossed=glossed, kinds=dict(kinds), keys=keys, **numbers)
 
 
-def write_rows(file: Path | IO[bytes], schema: pa.Schema, rows: Iterable[Row]) -> int:
+def _groups_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= ROWS_PER_GROUP:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, ROWS_PER_GROUP).combine_chunks()
+            waiting = table.slice(ROWS_PER_GROUP).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def write_rows(file: Path | IO[bytes], schema: pa.Schema, rows: Iterable[Row] | Tables) -> int:
     """Write rows in groups of a fixed size, because the layout is part of the bytes.
 
     Texts longer than a reader takes are cut, with a sign at their end.
@@ -182,12 +216,17 @@ def write_rows(file: Path | IO[bytes], schema: pa.Schema, rows: Iterable[Row]) -
         compression_level=3,
         use_dictionary=_FEW_TEXTS,
     ) as writer:
-        for group in _groups(rows):
-            columns = [_column(group, name) for name in schema.names]
-            arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), ROWS_PER_GROUP)
-            total += len(group)
+        for table in rows.groups if isinstance(rows, Tables) else _tables(rows, schema):
+            writer.write_table(table, ROWS_PER_GROUP)
+            total += len(table)
     return total
+
+
+def _tables(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.Table]:
+    for group in _groups(rows):
+        columns = [_column(group, name) for name in schema.names]
+        arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
+        yield pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _column(rows: Iterable[Row], name: str) -> list[Any]:

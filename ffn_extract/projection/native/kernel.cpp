@@ -55,7 +55,7 @@ constexpr double kSmallest = 0x1p-126;  // smaller numbers may be flushed to zer
 constexpr double kLargest = 0x1p100;    // beyond, sums in float32 might overflow
 constexpr double kRoom = 1 + 0x1p-20;   // for the rounding of the bounds themselves
 constexpr int64_t kMost = int64_t(1) << 31;  // rows or columns
-constexpr size_t kFirstPrune = 256;     // candidates of a list before its floor is first raised
+constexpr size_t kFirstPrune = 64;     // candidates of a list before its floor is first raised
 constexpr size_t kMostCandidates = 1 << 12;  // of a list; one with more is left to other means
 
 // A path multiplies `rows` vectors by `panels` panels at once. `depth` numbers of both are used up for
@@ -411,7 +411,6 @@ struct Search {
   std::vector<std::vector<Scored>> scored[2];
   bool is_complete = false;
 
-  int64_t row_of(int64_t vector) const { return vector; }
   size_t number_bytes() const { return shape.bf16 ? 2 : 4; }
 };
 
@@ -463,20 +462,32 @@ void filter_avx2(Search& search, List* const lists[2], const Vector* bounds, con
 TARGET("avx512f")
 void filter_avx512(Search& search, List* const lists[2], const Vector* bounds, const float* tile,
                    const Block& block, int64_t token, int rows, int panels) {
+  float rounding = 0, size = 0;  // the largest of all these tokens
+  for (int g = 0; g < panels; g++) {
+    int64_t at = token + g * kPanel;
+    rounding = std::max(rounding, _mm512_reduce_max_ps(_mm512_loadu_ps(block.rounding + at)));
+    size = std::max(size, _mm512_reduce_max_ps(_mm512_loadu_ps(block.size + at)));
+  }
   for (int r = 0; r < rows; r++) {
-    __m512 by_rounding = _mm512_set1_ps(bounds[r].by_rounding), by_size = _mm512_set1_ps(bounds[r].by_size),
-           constant = _mm512_set1_ps(bounds[r].constant);
-    for (int g = 0; g < panels; g++) {
-      int64_t at = token + g * kPanel;
-      __m512 score = _mm512_loadu_ps(tile + (r * panels + g) * kPanel);
-      __m512 bound = _mm512_fmadd_ps(_mm512_loadu_ps(block.size + at), by_size, constant);
-      bound = _mm512_fmadd_ps(_mm512_loadu_ps(block.rounding + at), by_rounding, bound);
-      for (int side = 0; side < 2; side++) {
-        if (!lists[side]) continue;
-        List& list = lists[side][r];
-        __m512 most = side ? _mm512_sub_ps(bound, score) : _mm512_add_ps(bound, score);
-        unsigned mask = _mm512_cmp_ps_mask(most, _mm512_set1_ps(list.floor), _CMP_NLT_UQ);
+    // With the largest bound first, which lets nearly all pass by; then with each token's own.
+    float largest = rounding * bounds[r].by_rounding + (size * bounds[r].by_size + bounds[r].constant);
+    for (int side = 0; side < 2; side++) {
+      if (!lists[side]) continue;
+      List& list = lists[side][r];
+      float least = list.floor - largest;
+      __m512 limit = _mm512_set1_ps(side ? -least : least);
+      for (int g = 0; g < panels; g++) {
+        __m512 score = _mm512_loadu_ps(tile + (r * panels + g) * kPanel);
+        unsigned mask = side ? _mm512_cmp_ps_mask(score, limit, _CMP_NGT_UQ)
+                             : _mm512_cmp_ps_mask(score, limit, _CMP_NLT_UQ);
         if (!mask) continue;
+        int64_t at = token + g * kPanel;
+        __m512 bound = _mm512_fmadd_ps(_mm512_loadu_ps(block.size + at), _mm512_set1_ps(bounds[r].by_size),
+                                       _mm512_set1_ps(bounds[r].constant));
+        bound = _mm512_fmadd_ps(_mm512_loadu_ps(block.rounding + at),
+                                _mm512_set1_ps(bounds[r].by_rounding), bound);
+        __m512 most = side ? _mm512_sub_ps(bound, score) : _mm512_add_ps(bound, score);
+        mask &= _mm512_cmp_ps_mask(most, _mm512_set1_ps(list.floor), _CMP_NLT_UQ);
         float scores[kPanel], errors[kPanel];
         _mm512_storeu_ps(scores, score);
         _mm512_storeu_ps(errors, bound);
@@ -610,25 +621,38 @@ Vector round_vector(const double* vector, int64_t d, Rounded* rounded) {
   return {upwards(size + fixed), upwards(off + growth * near_size + fixed + flushed), upwards(flushed)};
 }
 
-void round_vectors(Search& search) {
-  for (int64_t i = 0; i < search.q; i++) {
-    int64_t row = search.row_of(i);
+bool round_vectors(Search& search) {
+  return share(search.threads, search.q, [&](int64_t i) {
     const double* vector = &search.vectors[i * search.d];
-    char* at = search.rounded + row * search.width * search.number_bytes();
-    search.bounds[row] = search.shape.bf16
-                             ? round_vector(vector, search.d, reinterpret_cast<uint16_t*>(at))
-                             : round_vector(vector, search.d, reinterpret_cast<float*>(at));
-  }
+    char* at = search.rounded + i * search.width * search.number_bytes();
+    search.bounds[i] = search.shape.bf16
+                           ? round_vector(vector, search.d, reinterpret_cast<uint16_t*>(at))
+                           : round_vector(vector, search.d, reinterpret_cast<float*>(at));
+  });
 }
 
 // ---------------------------------------------------------------------------------- fixed order
 
 // As fixed_order_sum of the products: the upper half is folded onto the lower until one is left.
+// The first three folds of a width that they divide evenly are made before anything is stored.
 template <class Row>
 TARGET("avx2")
 double fixed_order_score(const Row* row, const double* vector, int64_t d, double* terms) {
-  for (int64_t k = 0; k < d; k++) terms[k] = number_of(row[k]) * vector[k];
-  for (int64_t width = d; width > 1;) {
+  int64_t width = d;
+  if (d % 8 == 0) {
+    width = d / 8;
+    for (int64_t k = 0; k < width; k++) {
+      auto product = [&](int64_t part) {
+        return number_of(row[k + part * width]) * vector[k + part * width];
+      };
+      double low = (product(0) + product(4)) + (product(2) + product(6));
+      double high = (product(1) + product(5)) + (product(3) + product(7));
+      terms[k] = low + high;
+    }
+  } else {
+    for (int64_t k = 0; k < d; k++) terms[k] = number_of(row[k]) * vector[k];
+  }
+  while (width > 1) {
     int64_t half = width / 2;
     const double* upper = terms + width - half;
     for (int64_t k = 0; k < half; k++) terms[k] += upper[k];
@@ -637,13 +661,25 @@ double fixed_order_score(const Row* row, const double* vector, int64_t d, double
   return terms[0];
 }
 
+// Rows lie far apart in memory, so the next one is sent for while one is scored.
+template <class Row>
+inline void send_for(const Row* row, int64_t d) {
+  const char* bytes = reinterpret_cast<const char*>(row);
+  for (size_t at = 0; at < std::min<size_t>(d * sizeof(Row), 4096); at += 64)
+    __builtin_prefetch(bytes + at);
+}
+
 template <class Row>
 void score_list(Search& search, int side, int64_t vector, const Row* rows, int64_t start,
                 int64_t stop, double* terms) {
-  for (auto& one : search.scored[side][vector])
-    if (one.id >= start && one.id < stop)
-      one.score = fixed_order_score(rows + (one.id - start) * search.d,
-                                    &search.vectors[vector * search.d], search.d, terms);
+  const double* numbers = &search.vectors[vector * search.d];
+  auto& scored = search.scored[side][vector];
+  auto row_of = [&](size_t i) { return rows + (scored[i].id - start) * search.d; };
+  auto is_here = [&](size_t i) { return scored[i].id >= start && scored[i].id < stop; };
+  for (size_t i = 0; i < scored.size(); i++) {
+    if (i + 1 < scored.size() && is_here(i + 1)) send_for(row_of(i + 1), search.d);
+    if (is_here(i)) scored[i].score = fixed_order_score(row_of(i), numbers, search.d, terms);
+  }
 }
 
 void complete(Search& search) {
@@ -653,9 +689,9 @@ void complete(Search& search) {
     if (!(search.sides & (1 << side))) continue;
     search.scored[side].resize(search.q);
     for (int64_t i = 0; i < search.q; i++) {
-      List& list = search.lists[side][search.row_of(i)];
+      List& list = search.lists[side][i];
       for (int range = 1; range < search.ranges; range++)
-        list.take(search.lists[side][range * search.rows + search.row_of(i)], search.k);
+        list.take(search.lists[side][range * search.rows + i], search.k);
       list.prune(search.k);
       for (const auto& one : list.kept()) search.scored[side][i].push_back({0, one.id});
     }
@@ -743,8 +779,7 @@ EXPORTED void* ffn_search_new(int32_t path, const double* vectors, int64_t q, in
     search->bounds.resize(search->rows);
     for (int side = 0; side < 2; side++)
       if (sides & (1 << side)) search->lists[side].resize(search->rows * search->ranges);
-    round_vectors(*search);
-    return search.release();
+    return round_vectors(*search) ? search.release() : nullptr;
   } catch (...) {
     return nullptr;
   }

@@ -101,11 +101,11 @@ def test_a_library_that_is_none_or_of_another_source_is_not_used(elsewhere, monk
 
 def test_a_choice_that_cannot_be_made_is_refused(monkeypatch):
     monkeypatch.setenv("FFN_KERNEL", "sse2")
-    with pytest.raises(FFNExtractError, match="'sse2'. Choose off, avx2_fma, avx512f, "):
+    with pytest.raises(FFNExtractError, match="Choose off, avx2_fma, avx512f, "):
         library.chosen_path()
     monkeypatch.setenv("FFN_KERNEL", "avx2_fma")
     monkeypatch.setattr(library, "possible_paths", tuple)
-    with pytest.raises(FFNExtractError, match="Unset it, or set it to off."):
+    with pytest.raises(FFNExtractError, match="Unset it, or set it to off"):
         library.chosen_path()
     monkeypatch.setenv("FFN_KERNEL", "off")
     assert library.chosen_path() is None
