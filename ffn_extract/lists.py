@@ -29,19 +29,21 @@ def rows_of(
     vectors: Sequence[Vector], projection: Projection, vocabulary: Vocabulary
 ) -> Iterator[VectorRow]:
     """The rows of vectors and their lists, in the given order."""
-    norms = fixed_order_norm(np.stack([vector.values for vector in vectors]))
-    top, bottom = projection.top, projection.bottom
-    for i, vector in enumerate(vectors):
+    norms = fixed_order_norm(np.stack([vector.values for vector in vectors])).tolist()
+    # Whole arrays at once: a call for each list would take longer than the lists.
+    sides = [side for side in (projection.top, projection.bottom) if side]
+    lists = [column.tolist() for side in sides for column in (side.token_ids, side.scores)]
+    for vector, norm, ids, scores, *bottom in zip(vectors, norms, *lists, strict=True):
         update = vector.update
         yield VectorRow(
             kind=vector.kind,
             layer=vector.layer,
             index=vector.index,
-            norm=float(norms[i]),
-            token_ids=top.token_ids[i].tolist(),
-            scores=top.scores[i].tolist(),
-            bottom_token_ids=bottom.token_ids[i].tolist() if bottom else None,
-            bottom_scores=bottom.scores[i].tolist() if bottom else None,
+            norm=norm,
+            token_ids=ids,
+            scores=scores,
+            bottom_token_ids=bottom[0] if bottom else None,
+            bottom_scores=bottom[1] if bottom else None,
             context=update.text if update else None,
             context_position=update.position if update else None,
             context_token=vocabulary.form(update.token_id).display if update else None,

@@ -19,6 +19,7 @@ from ffn_extract.bundle import (
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.checkpoints.find import Checkpoint, find_checkpoint
 from ffn_extract.checkpoints.fingerprint import fingerprint
+from ffn_extract.collector import only_new_objects
 from ffn_extract.corpora import Corpus, open_corpus, stored_corpus
 from ffn_extract.errors import FFNExtractError, OptionError
 from ffn_extract.glosses import GLOSS_SOURCES, GlossSource
@@ -71,10 +72,11 @@ def extract(
     """
     steps = Steps(report)
     run = open_run(os.fspath(model), Path(out), options, steps)
-    if options.by_layer:
-        return LayeredExtraction(run).every_layer(steps)
-    rows, token_ids = run.sampled(int(options.per_layer), steps)
-    return run.write(rows, token_ids, steps)
+    with only_new_objects():
+        if options.by_layer:
+            return LayeredExtraction(run).every_layer(steps)
+        rows, token_ids = run.sampled(int(options.per_layer), steps)
+        return run.write(rows, token_ids, steps)
 
 
 def open_run(model: str, out: Path, options: ExtractOptions, steps: Steps) -> Run:
