@@ -19,6 +19,7 @@ from annotation_site.annotation.lists.glosses import TokenGlosses
 from annotation_site.annotation.models import Study
 from annotation_site.corpus.loading import CONTINUATION
 from annotation_site.corpus.models import Token, TriggerPrefixes, Vector
+from annotation_site.prepared import Prepared
 
 BRIEF = 40  # characters of a prefix where a whole list stands on a line or two
 Source = Study.ListSource
@@ -61,6 +62,23 @@ def list_entries(vector: Vector, source: str, gloss_rule: str | None = None) -> 
     return entries_of_lists([vector], source, gloss_rule)[vector.pk]
 
 
+def _tokens(*columns: str) -> Prepared[Token]:
+    def build(extraction: int, ids: list[int]) -> "QuerySet[Token, Any]":
+        found = Token.objects.filter(extraction_id=extraction, token_id__in=ids)
+        return found.values_list("token_id", "display", "is_stopword", *columns)
+
+    return Prepared(build)
+
+
+def _stopwords(extraction: int, ids: list[int]) -> "QuerySet[Token, Any]":
+    found = Token.objects.filter(extraction_id=extraction, token_id__in=ids, is_stopword=True)
+    return found.values_list("token_id")
+
+
+_TOKENS = {columns: _tokens(*columns) for columns in ((), TokenGlosses.COLUMNS)}
+_STOPWORDS = Prepared(_stopwords)
+
+
 def entries_of_lists(
     vectors: Iterable[Vector], source: str, gloss_rule: str | None = None
 ) -> dict[int, list[ListEntry]]:
@@ -76,11 +94,9 @@ def entries_of_lists(
     shown: dict[int, dict[int, ListEntry]] = {}
     columns = TokenGlosses.COLUMNS if gloss_rule else ()
     for extraction, ids in wanted.items():
-        found = Token.objects.filter(extraction_id=extraction, token_id__in=ids)
         shown[extraction] = {}
-        for token_id, display, flag, *glosses in found.values_list(
-            "token_id", "display", "is_stopword", *columns
-        ):
+        found = _TOKENS[columns].rows(extraction=extraction, ids=sorted(ids))
+        for token_id, display, flag, *glosses in found:
             senses = TokenGlosses(*glosses).shown(gloss_rule) if gloss_rule else []
             gloss = senses[0][1] if senses else ""
             shown[extraction][token_id] = ListEntry(0, display, gloss, flag, senses)
@@ -108,10 +124,8 @@ def stopword_ranks(vector: Vector, source: str, ranks: Iterable[int]) -> set[int
     if source == Source.TRIGGER_PREFIXES:
         return set()
     rank_of = {vector.token_ids[rank - 1]: rank for rank in ranks}
-    found = Token.objects.filter(
-        extraction_id=vector.extraction_id, token_id__in=rank_of, is_stopword=True
-    )
-    return {rank_of[token_id] for token_id in found.values_list("token_id", flat=True)}
+    found = _STOPWORDS.rows(extraction=vector.extraction_id, ids=sorted(rank_of))
+    return {rank_of[token_id] for (token_id,) in found}
 
 
 def list_length(vector: Vector, source: str) -> int:

@@ -19,6 +19,7 @@ from annotation_site.annotation.lists.access import refusal, waits_for_training
 from annotation_site.annotation.lists.entries import ListEntry, list_entries
 from annotation_site.annotation.models import Assignment, Item, Membership, Study
 from annotation_site.errors import NotAllowed
+from annotation_site.prepared import Prepared
 
 State = Assignment.State
 # Of a vector a list shows its tokens and nothing else; what is not read cannot leak either.
@@ -140,24 +141,27 @@ def with_place(found: QuerySet[Assignment]) -> QuerySet[Any]:
     )
 
 
+def _next_of(*related: str) -> Prepared[Assignment]:
+    def build(membership_id: int) -> QuerySet[Assignment]:
+        unfinished = Assignment.objects.filter(
+            membership_id=membership_id, state__in=Assignment.UNFINISHED
+        )
+        found = with_place(unfinished).select_related("item__vector", *related)
+        return found.defer(*NOT_SHOWN).order_by("position")[:1]
+
+    return Prepared(build)
+
+
+_NEXT, _NEXT_AFTER = _next_of("item__study", "membership"), _next_of()
+
+
 def next_assignment(membership_id: int, *, after: Assignment | None = None) -> Any:
     """The person's lowest unfinished position, `with_place`.
 
     None where there is none, and while training keeps the queue shut. `after` is another list of
     the same person's, whose study and membership need not be read again.
     """
-    known = after is not None
-    related = ["item__vector"] if known else ["item__vector", "item__study", "membership"]
-    unfinished = Assignment.objects.filter(
-        membership_id=membership_id, state__in=Assignment.UNFINISHED
-    )
-    found = (
-        with_place(unfinished)
-        .select_related(*related)
-        .defer(*NOT_SHOWN)
-        .order_by("position")
-        .first()
-    )
+    found: Any = (_NEXT_AFTER if after else _NEXT).first(membership_id=membership_id)
     if found is not None and after is not None:
         found.membership, found.item.study = after.membership, after.item.study
     return None if found is None or waits_for_training(found) else found

@@ -4,7 +4,9 @@ A study has the mark from its creation for good; the database refuses any change
 """
 
 from collections.abc import Callable
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
@@ -12,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from annotation_site.accounts.models import User
 from annotation_site.annotation.models import Study
 from annotation_site.errors import DATABASE_AWAY
+from annotation_site.prepared import Prepared
 
 HEADER = "X-Made-Up-Annotations"
 SUFFIX = "-made-up"
@@ -55,18 +58,24 @@ def is_made_up(request: HttpRequest) -> bool:
     return bool(request._may_know)  # type: ignore[attr-defined]
 
 
+def _made_up(**found: Any) -> QuerySet[Study]:
+    return Study.objects.filter(made_up=True, **found).only("pk")[:1]
+
+
+_BY_SLUG = Prepared(lambda slug: _made_up(slug=slug))
+_BY_LIST = Prepared(lambda public_id: _made_up(items__assignments__public_id=public_id))
+
+
 def _study_of(request: HttpRequest) -> Study | None:
     """The study that the address names, if its annotations are made up."""
     match = request.resolver_match
     if match is None:
         return None
-    made_up = Study.objects.filter(made_up=True)
     try:
         if "slug" in match.kwargs:
-            return made_up.filter(slug=match.kwargs["slug"]).first()
+            return _BY_SLUG.first(slug=match.kwargs["slug"])
         if any(place in match.route for place in _LISTS):
-            lists = {"items__assignments__public_id": match.kwargs["public_id"]}
-            return made_up.filter(**lists).first()
+            return _BY_LIST.first(public_id=match.kwargs["public_id"])
     except DATABASE_AWAY:  # the response says so already
         pass
     return None

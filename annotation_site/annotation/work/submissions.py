@@ -2,11 +2,12 @@
 
 import uuid
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
-from django.shortcuts import get_object_or_404
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -39,6 +40,7 @@ from annotation_site.annotation.people.members import unblinded_in
 from annotation_site.annotation.review import training
 from annotation_site.annotation.work.time_records import time_record
 from annotation_site.errors import ConsentNeeded, DraftConflict, Invalid, NotAllowed, NotFound
+from annotation_site.prepared import Prepared
 
 State = Assignment.State
 Purpose = Assignment.Purpose
@@ -156,14 +158,7 @@ def _submit(
     active_seconds: int,
 ) -> tuple[Assignment, bool]:
     """The submission itself; also returns whether it finished the list for the first time."""
-    newest = Guidelines.objects.filter(study=OuterRef("item__study")).order_by("-version")
-    assignment = _locked(
-        user,
-        public_id,
-        is_unblinded=unblinded_in(OuterRef("item__study"), user=user),
-        newest_guidelines=Subquery(newest.values("version")[:1]),
-        has_looked=Exists(ListLook.objects.filter(item=OuterRef("item"), user=user)),
-    )
+    assignment = _locked(user, public_id, to_submit=True)
     if _is_repeated(assignment, key):
         return assignment, False
     _require_open(assignment)
@@ -266,24 +261,50 @@ def assignment_skip(
     return assignment
 
 
-def _locked(user: User, public_id: uuid.UUID, **known: Any) -> Any:
+def _taken_time_of(user_id: int) -> QuerySet[TakenTime]:
+    return TakenTime.objects.select_for_update().filter(user_id=user_id)
+
+
+_TAKEN_TIME = Prepared(_taken_time_of)
+
+
+@cache
+def _own(role: str, *, is_active: bool, to_submit: bool) -> Prepared[Assignment]:
+    """The assignment of a person with a role, to be locked, with what its writing asks for."""
+
+    def build(user_id: int, public_id: uuid.UUID) -> QuerySet[Assignment]:
+        user, study = User(pk=user_id, role=role, is_active=is_active), OuterRef("item__study")
+        others = Assignment.objects.filter(
+            ~Q(pk=OuterRef("pk")),
+            membership=OuterRef("membership"),
+            state__in=Assignment.UNFINISHED,
+        )
+        own = own_assignments(user).annotate(is_last=~Exists(others))
+        if to_submit:
+            newest = Guidelines.objects.filter(study=study).order_by("-version")
+            own = own.annotate(
+                is_unblinded=unblinded_in(study, user=user),
+                newest_guidelines=Subquery(newest.values("version")[:1]),
+                has_looked=Exists(ListLook.objects.filter(item=OuterRef("item"), user=user)),
+            )
+        return own.select_for_update(of=("self",)).filter(public_id=public_id)
+
+    return Prepared(build)
+
+
+def _locked(user: User, public_id: uuid.UUID, *, to_submit: bool = False) -> Any:
     """The person's own assignment, locked for writing; 404 for anybody else's.
 
     Raises NotAllowed while the same list is open to the person as a repeat.
-
-    `known` are expressions that are read with it.
     """
     # Before the list, so that one person's writes wait for each other here and nowhere else.
-    taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
-    others = Assignment.objects.filter(
-        ~Q(pk=OuterRef("pk")), membership=OuterRef("membership"), state__in=Assignment.UNFINISHED
-    )
-    own = (
-        own_assignments(user)
-        .annotate(is_last=~Exists(others), **known)
-        .select_for_update(of=("self",))
-    )
-    assignment: Any = get_object_or_404(own, public_id=public_id)
+    taken = _TAKEN_TIME.first(user_id=user.pk)
+    if taken is None:
+        taken, _ = TakenTime.objects.select_for_update().get_or_create(user=user)
+    own = _own(user.role, is_active=user.is_active, to_submit=to_submit)
+    assignment: Any = own.first(user_id=user.pk, public_id=public_id)
+    if assignment is None:
+        raise Http404
     assignment.taken_time = taken
     require_readable(assignment)  # a conflict would tell what was submitted
     return assignment
