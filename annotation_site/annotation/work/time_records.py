@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from annotation_site.annotation.models import Assignment, WorkedDay
@@ -48,14 +49,19 @@ def _cut_note(assignment: Assignment, now: datetime, cut: int, reason: str) -> N
         assignment=assignment, membership=assignment.membership_id
     ).order_by("-day")
     if cut > 0:
-        row, _ = own.get_or_create(
-            assignment=assignment,
-            membership_id=assignment.membership_id,
-            day=now.date(),
-            defaults={"active_seconds": 0},
+        # The assignment is locked, so nobody else makes the row meanwhile.
+        noted = own.filter(day=now.date()).update(
+            cut_seconds=F("cut_seconds") + cut, cut_reason=reason
         )
-        row.cut_seconds, row.cut_reason = row.cut_seconds + cut, reason
-        row.save(update_fields=["cut_seconds", "cut_reason"])
+        if not noted:
+            WorkedDay.objects.create(
+                assignment=assignment,
+                membership_id=assignment.membership_id,
+                day=now.date(),
+                active_seconds=0,
+                cut_seconds=cut,
+                cut_reason=reason,
+            )
     for row in own.filter(cut_seconds__gt=0) if cut < 0 else ():
         back = min(row.cut_seconds, -cut)
         cut += back
