@@ -116,8 +116,8 @@ format: $(VENV)/.dev ## Sort imports and format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(VENV)/.dev ## Run every benchmark
-	for file in benchmarks/[a-z]*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
+bench: $(VENV)/.dev ## Measure everything that has a target, in one table
+	@$(PY) -m benchmarks
 
 docs: $(VENV)/.docs ## Build the documentation's pages into var/docs and check them
 	$(PY) -m mkdocs build --strict --quiet

@@ -10,12 +10,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from benchmarks.figures import Figure
 from benchmarks.machine import describe
 from ffn_extract.projection.arithmetic import arithmetics_for
 from ffn_extract.projection.projector import Projector
@@ -135,15 +136,15 @@ def ratio(
     return first, second, first / second
 
 
-def peak(shape: Shape, vectors: int) -> int:
+def peak(shape: Shape, vectors: int, dtype: torch.dtype = torch.bfloat16) -> int:
     """Peak bytes of a process that projects, above those after its imports.
 
-    The embedding is there as stored, in bfloat16, and in the precision in which it is multiplied.
+    The embedding is there as stored, and in the precision in which it is multiplied.
     """
     code = (
         "from benchmarks.machine import peak_bytes\n"
         "from benchmarks.projection import *\n"
-        f"made = make(Shape({shape.d}, {shape.vocabulary}), {vectors}, torch.bfloat16)\n"
+        f"made = make(Shape({shape.d}, {shape.vocabulary}), {vectors}, {dtype})\n"
         "ours(*made, True)()\n"
         "print(peak_bytes())"
     )
@@ -186,6 +187,30 @@ def main() -> None:
             f"{shape.d} × {shape.vocabulary}: peak {above >> 20} MB above the embedding as stored "
             f"({size * 2 >> 20} MB) and in working precision ({working >> 20} MB)"
         )
+
+
+def figures() -> Iterator[Figure]:
+    """Ratios of both sides at two shapes, and the memory of the larger."""
+    rounds = has_bfloat16()
+    for shape, of_rounded, of_float in (
+        (GPT2, (0.30, 0.40), (0.60, 0.75)),
+        (BERT, (0.40, 0.55), (0.60, 0.75)),
+        (LARGE, (0.30, 0.40), (0.60, 0.75)),
+    ):
+        embedding, vectors = make(shape, int(512 * shape.share))
+        for both, target in zip((False, True), of_rounded if rounds else of_float, strict=True):
+            found = ratio(ours(embedding, vectors, both), torch_top(embedding, vectors, both), 3)
+            sides = "top and bottom" if both else "top"
+            what = f"{shape.d:,} × {shape.vocabulary:,}, {sides}"
+            yield Figure(what, found[2], "× torch's product and topk", target)
+    size = GPT2.d * GPT2.vocabulary * 4
+    above = peak(GPT2, 512, torch.float32) - 2 * size
+    yield Figure("peak above the embedding twice", above / 1e6, "MB", 512)
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively, which the targets tell apart."""
+    return len(arithmetics_for(torch.device("cpu"))) > 1
 
 
 def _numbers(found: tuple[float, float, float]) -> str:

@@ -8,6 +8,7 @@ work on the machine does not count.
 
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from annotation_site.analysis.machine_annotators import MACHINE_ANNOTATORS
 from annotation_site.results.tables.registry import TABLES
 from annotation_site.results.tables.request import TableRequest
 from benchmarks.coverage import MIN_TOKENS, PEOPLE, TOKENS, frames_of
+from benchmarks.figures import Figure
 
 
 def shared_out(labels: AnnotationFrames, people: int, seed: int = 0) -> AnnotationFrames:
@@ -66,6 +68,15 @@ def all_tables(labels: AnnotationFrames, resamples: int) -> dict[str, float]:
         table(wanted)
         taken[name] = time.process_time() - start
     return taken
+
+
+def figures() -> Iterator[Figure]:
+    """A million labels of three people: the tables, and then with every interval."""
+    all_tables(frames_of(60), 10)
+    labels = frames_of(11_112)
+    yield Figure("tables of 1,000,080 labels", sum(all_tables(labels, 0).values()), "s", 2.5)
+    whole = sum(all_tables(labels, RESAMPLES).values())
+    yield Figure(f"with intervals, {RESAMPLES:,} resamples", whole, "s", 30)
 
 
 def main() -> None:

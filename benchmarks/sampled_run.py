@@ -13,8 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.figures import Figure
 from benchmarks.machine import describe, peak_bytes
 
 SMALL = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 4, "vocab": 32_000}
@@ -89,6 +91,23 @@ def _in_process(*arguments: str) -> str:
     return ended.stdout.splitlines()[-1]
 
 
+def figures() -> Iterator[Figure]:
+    """With the checkpoint of 4 GB."""
+    _, largest, found = compare(full=True)
+    ours, loaded = found["ours"], found["float32"]
+    against = "× loading the model in float32"
+    yield Figure("sampled run, 4 GB", ours["seconds"] / loaded["seconds"], against, 0.5)
+    yield Figure("its memory", ours["bytes"] / largest, "× the largest tensor", 1.5)
+
+
+def compare(*, full: bool) -> tuple[int, int, dict[str, dict[str, float]]]:
+    """Bytes of the checkpoint and of its largest tensor, and what each side took."""
+    with tempfile.TemporaryDirectory() as folder:
+        largest = int(_in_process("--make", folder, *(["--full"] if full else [])))
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        return size, largest, {s: json.loads(_in_process("--measure", s, folder)) for s in SIDES}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="a checkpoint of 4 GB")
@@ -101,10 +120,7 @@ def main() -> None:
     if options.measure:
         measure(options.measure[0], Path(options.measure[1]))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        largest = int(_in_process("--make", folder, *(["--full"] if options.full else [])))
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
-        found = {side: json.loads(_in_process("--measure", side, folder)) for side in SIDES}
+    size, largest, found = compare(full=options.full)
     ours = found["ours"]
     print(describe())
     print(f"checkpoint {size / 1e9:.2f} GB, largest tensor {largest / 1e6:.0f} MB")

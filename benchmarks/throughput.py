@@ -16,6 +16,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # the servers
 
 from annotation_site.serving import WEB_THREADS, WEB_WORKERS, WORKER_CLASS
 from benchmarks.annotators import ANSWER, PEOPLE
+from benchmarks.figures import Figure
 from benchmarks.machine import describe, process_group, processor_ms
 from tests.e2e.annotators import Annotator, people_of
 from tests.e2e.site import Site, database_of_its_own
 
 WARM = 5  # submissions of each before anything is counted
-GOAL = 120.0  # submissions a second, PostgreSQL, two cores
+GOAL = 180.0  # submissions a second, two cores
 
 
 def work(person: Annotator, lists: list[str], end: list[float], started: threading.Barrier) -> int:
@@ -122,12 +124,27 @@ def _processors(site: Site) -> dict[str, float]:
     return took
 
 
+def figures() -> Iterator[Figure]:
+    """Six seconds; the rate of two cores that do nothing else follows from the processor time."""
+    found = measure(6, WEB_WORKERS)
+    total = sum(found.processors.values())
+    where = _database()
+    yield Figure(f"submissions, {where}", found.rate, "a second", GOAL, at_least=True)
+    yield Figure(
+        f"2,000 ms by a submission’s, {where}", 2000 / total, "a second", GOAL, at_least=True
+    )
+
+
+def _database() -> str:
+    return "PostgreSQL" if os.environ.get("FFN_TEST_SERVICES") == "1" else "SQLite"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--web-workers", type=int, default=WEB_WORKERS)
     options = parser.parse_args()
-    database = "PostgreSQL" if os.environ.get("FFN_TEST_SERVICES") == "1" else "SQLite"
+    database = _database()
     found = measure(options.seconds, options.web_workers)
     took = found.processors
     total = sum(took.values())
@@ -140,7 +157,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     print(
-        f"| {database} | {found.submissions} | {found.rate:.0f} | {GOAL:g} (PostgreSQL) "
+        f"| {database} | {found.submissions} | {found.rate:.0f} | {GOAL:g} "
         f"| {total:.1f} ms ({parts}) | {2000 / total:.0f} | {found.locked} |"
     )
 
