@@ -21,6 +21,7 @@ from ffn_extract.measurements.options import MeasureOptions
 from ffn_extract.measurements.scorers import WORD_LISTS, Scorer, scorer_at
 from ffn_extract.options import VECTOR_KINDS, flag_of
 from ffn_extract.progress import MEASUREMENT_STEPS, STEPS, TRACE_STEPS, Progress
+from ffn_extract.projection.native import building, library
 from ffn_extract.target_lock import locked
 from ffn_extract.terminal import PrintableFormatter, printable
 from ffn_extract.traces.table import trace_lines
@@ -289,10 +290,9 @@ def formats() -> None:
 def compile_kernel(check: bool) -> None:
     """Compile the native kernel, which makes projection faster and changes no list.
 
-    It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++.
+    It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++. FFN_KERNEL chooses
+    other instructions than the processor's best, or "off".
     """
-    from ffn_extract.projection.native import building, library
-
     if not check:
         try:
             building.compile_kernel(library.folders()[-1])
@@ -303,9 +303,10 @@ def compile_kernel(check: bool) -> None:
     if found.library is None:
         _say(f"No kernel: {found.reason}. PyTorch is used.")
         raise SystemExit(1)
-    path = library.chosen_path()
+    path, possible = library.chosen_path(), [path.name for path in library.possible_paths()]
     _say(f"Kernel: {found.file}")
-    _say(f"Instructions: {path.name if path else 'none that this processor has; PyTorch is used'}")
+    _say(f"This processor can run: {', '.join(possible) or 'none of its instructions'}")
+    _say(f"Chosen: {path.name if path else 'PyTorch'}")
 
 
 @main.command("fetch-wordnet")

@@ -8,7 +8,12 @@ from pathlib import Path as File
 
 from ffn_extract.data_folder import data_folder
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.projection.native.building import SOURCE, file_name, source_digest
+from ffn_extract.projection.native.building import (
+    OF_ANY_SOURCE,
+    SOURCE,
+    file_name,
+    source_digest,
+)
 from ffn_extract.projection.native.processors import Path, is_by_amd, order
 
 VARIABLE = "FFN_KERNEL"
@@ -40,6 +45,13 @@ def _load(places: tuple[File, ...]) -> Loaded:
     for file in (place / name for place in places):
         if not file.is_file():
             continue
+        if file.parent != SOURCE.parent and not _is_our_own(file):
+            return Loaded(
+                None,
+                file,
+                f"{file} or its folder belongs to somebody else, or others can write it; delete it "
+                "and compile again",
+            )
         try:
             library = ctypes.CDLL(str(file))
             library.ffn_kernel_source_digest.restype = ctypes.c_char_p
@@ -49,7 +61,18 @@ def _load(places: tuple[File, ...]) -> Loaded:
         if digest.decode() != source_digest():
             return Loaded(None, file, f"{file} was compiled from another source")
         return Loaded(library, file)
+    for place in places:
+        for earlier in place.glob(OF_ANY_SOURCE):
+            return Loaded(None, earlier, f"{earlier} is of another version; compile again")
     return Loaded(None, None, "it is not compiled")
+
+
+def _is_our_own(file: File) -> bool:
+    """Whether this user or root alone can write a file: loading a library runs its code."""
+    return all(
+        one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022
+        for one in (file.stat(), file.parent.stat())
+    )
 
 
 def forget() -> None:

@@ -1,7 +1,9 @@
 """Compiling, finding and choosing the native kernel, and every way in which that can fail."""
 
+import pathlib
 import shutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +14,8 @@ from ffn_extract.projection.native import building, library, processors
 from ffn_extract.projection.native.building import CannotCompile, compile_kernel, file_name
 from ffn_extract.projection.native.processors import Path, order
 from tests.ffn_extract.projection.kernels import require_path
+
+DEPLOYING = pathlib.Path(__file__).parents[3] / "docs/deploying.md"
 
 
 @pytest.fixture
@@ -45,7 +49,48 @@ def test_the_command_compiles_and_says_what_it_chose(elsewhere):
     again = CliRunner().invoke(main, ["compile-kernel", "--check"])
     assert again.exit_code == 0
     assert str(elsewhere / file_name()) in again.output
-    assert f"Instructions: {library.chosen_path().name}" in again.output
+    names = [path.name for path in library.possible_paths()]
+    assert f"This processor can run: {', '.join(names)}\n" in again.output
+    assert again.output.endswith(f"Chosen: {library.chosen_path().name}\n")
+
+
+def test_two_compile_at_once_and_each_finds_a_whole_library(elsewhere):
+    if building.compiler() is None:
+        pytest.skip("There is no C++ compiler.")
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: compile_kernel(elsewhere, ("-O0",)), range(2)))
+    assert made == [elsewhere / file_name()] * 2
+    assert [file.name for file in elsewhere.iterdir()] == [file_name()]
+    assert library.loaded().library is not None
+
+
+def test_a_library_that_others_could_have_written_is_not_loaded(elsewhere):
+    elsewhere.mkdir(parents=True)
+    file = elsewhere / file_name()
+    file.write_bytes(b"")
+    for open_to_others, mode in ((file, 0o666), (elsewhere, 0o777)):
+        open_to_others.chmod(mode)
+        library.forget()
+        assert "others can write it; delete it and compile again" in library.loaded().reason
+        open_to_others.chmod(0o755)
+
+
+def test_a_library_of_an_earlier_version_is_named(elsewhere):
+    elsewhere.mkdir(parents=True)
+    earlier = elsewhere / building.OF_ANY_SOURCE.replace("*", "0123456789abcdef")
+    earlier.write_bytes(b"")
+    assert library.loaded().reason == f"{earlier} is of another version; compile again"
+
+
+def test_a_processor_that_the_kernel_is_not_for_is_told_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(CannotCompile, match="this machine is aarch64. PyTorch projects here"):
+        compile_kernel(tmp_path)
+
+
+def test_the_compiler_is_called_with_the_arguments_in_cxx(monkeypatch):
+    monkeypatch.setenv("CXX", "sh -c 'exit 3'")
+    assert building.compiler() == [shutil.which("sh"), "-c", "exit 3"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +99,7 @@ def test_the_command_compiles_and_says_what_it_chose(elsewhere):
         ("no-such-program", "CXX names no-such-program, which is no program. Correct or unset it."),
         (("kernel.cpp:1: fatal error: no input", 1), "cannot compile the kernel: kernel.cpp:1:"),
         (("", 3), "cannot compile the kernel: it ended with 3"),
+        ("/dev/null/c++ -m64", "CXX names /dev/null/c++ -m64, which is no program."),
     ],
 )
 def test_a_compiler_that_fails_leaves_a_sentence_and_no_file(
@@ -119,6 +165,14 @@ def test_the_table_chooses_by_maker_and_instructions(monkeypatch):
         monkeypatch.setattr(library, "is_by_amd", lambda by_amd=by_amd: by_amd)
         possible = library.possible_paths()
         assert library.chosen_path() == next(one for one in order(by_amd) if one in possible)
+
+
+def test_the_documentation_has_the_table_by_which_is_chosen():
+    text = DEPLOYING.read_text().split("## The native kernel")[1]
+    rows = [line.split("|") for line in text.split("\n## ")[0].splitlines() if line[:2] == "| "]
+    assert [row[3].strip(" `") for row in rows[1:]] == [path.name for path in order(True)] + ["off"]
+    for _, _, multiplies, name, _ in rows[1:-1]:
+        assert ("bfloat16" in multiplies) == Path[name.strip(" `")].rounds
 
 
 def test_the_makers_name_is_read_from_the_system(tmp_path, monkeypatch):
