@@ -82,9 +82,18 @@ def test_a_library_of_an_earlier_version_is_named(elsewhere):
     assert library.loaded().reason == f"{earlier} is of another version; compile again"
 
 
+def test_one_that_cannot_be_loaded_leaves_the_other_folder_to_be_tried(elsewhere, tmp_path):
+    if building.compiler() is None:
+        pytest.skip("There is no C++ compiler.")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / file_name()).write_bytes(b"for another machine")
+    compile_kernel(elsewhere, ("-O0",))
+    assert library.loaded().file == elsewhere / file_name()
+
+
 def test_a_processor_that_the_kernel_is_not_for_is_told_so(monkeypatch, tmp_path):
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    with pytest.raises(CannotCompile, match="this machine is aarch64. PyTorch projects here"):
+    with pytest.raises(CannotCompile, match=r"this machine is aarch64\. PyTorch projects here"):
         compile_kernel(tmp_path)
 
 
@@ -147,11 +156,11 @@ def test_a_library_that_is_none_or_of_another_source_is_not_used(elsewhere, monk
 
 def test_a_choice_that_cannot_be_made_is_refused(monkeypatch):
     monkeypatch.setenv("FFN_KERNEL", "sse2")
-    with pytest.raises(FFNExtractError, match="'sse2'. Choose off, avx2_fma, avx512f, "):
+    with pytest.raises(FFNExtractError, match=r"'sse2'\. Choose off, avx2_fma, avx512f, "):
         library.chosen_path()
     monkeypatch.setenv("FFN_KERNEL", "avx2_fma")
     monkeypatch.setattr(library, "possible_paths", tuple)
-    with pytest.raises(FFNExtractError, match="Unset it, or set it to off."):
+    with pytest.raises(FFNExtractError, match="Unset it, or set it to off"):
         library.chosen_path()
     monkeypatch.setenv("FFN_KERNEL", "off")
     assert library.chosen_path() is None
