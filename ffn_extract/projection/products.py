@@ -25,6 +25,6 @@ def _by_onednn(vectors: torch.Tensor) -> bool:
         vectors.device.type == "cpu"
         and vectors.dtype == torch.float32
         and is_by_amd()
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and vectors.numel() > 0
     )
