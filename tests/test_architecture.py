@@ -350,7 +350,8 @@ FROM_EXTRACTION = {
     "data_folder", "errors", "estimate", "formulas", "free_memory", "measurements.MEASUREMENTS",
     "measurements.RUN_NO_MODEL", "measurements.STEPS_OF_SOME", "measurements.STEPS_WITHOUT",
     "measurements.declared", "measurements.estimate", "measurements.options", "model_sizes",
-    "option_types", "options", "progress", "target_lock", "traceable", "traces.request", "version",
+    "option_types", "options", "progress", "projection.native", "target_lock", "traceable",
+    "traces.request", "version",
 }  # fmt: skip
 
 

@@ -23,8 +23,9 @@ from annotation_site import cli
 from annotation_site.demo import start as demo
 from annotation_site.environment import site_folders
 from ffn_extract import __version__
-from ffn_extract.projection.native.building import compiler, file_name
+from ffn_extract.projection.native.building import file_name
 from tests.e2e.site import wait_for
+from tests.ffn_extract.projection.kernels import require_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("annotation_site", "ffn_extract")
@@ -95,8 +96,7 @@ def test_the_wheel_is_pure_and_named_for_the_one_version(wheel):
 
 
 def test_a_wheel_built_where_there_is_a_compiler_holds_the_kernel(wheel, tmp_path):
-    if compiler() is None:
-        pytest.skip("There is no C++ compiler.")
+    require_compiler()
     own = build(tmp_path)
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     assert own.name == f"ffn_concepts-{__version__}-py3-none-{platform}.whl"

@@ -42,6 +42,7 @@ SAMPLES: dict[str, tuple[str, str | None]] = {
     "HF_TOKEN": ("hf_abc", FREE),
     "HF_ENDPOINT": ("https://hub.example.org", "hub"),
     "FFN_DATA_DIR": ("/a/folder", FREE),
+    "FFN_KERNEL": ("off", FREE),
     "FFN_CONTACT": ("ada@example.org", FREE),
     "FFN_WIKI": ("de.wikipedia.org", "the German one"),
     "FFN_WIKI_SECONDS": ("0.5", "inf"),

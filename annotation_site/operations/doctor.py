@@ -41,6 +41,8 @@ from annotation_site.static_files import static_sources
 from annotation_site.workers.models import Worker
 from annotation_site.workers.selectors import workers_alive, workers_extracting
 from ffn_extract.data_folder import data_folder
+from ffn_extract.errors import FFNExtractError
+from ffn_extract.projection.native import library
 
 LEAST_FREE_BYTES = 2_000_000_000
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -159,6 +161,24 @@ def wordnet() -> Finding:
         "not installed: glosses cover the vocabularies of the demo's models only. Run `python -m "
         "ffn_extract fetch-wordnet`, or install the packages wordnet-base and wordnet-sense-index."
     )
+
+
+def kernel() -> Finding:
+    """Check the native kernel, on the machine that extracts; extraction does without, slower."""
+    if find_spec("torch") is None:
+        return fine("not needed here: this machine has no extraction packages.")
+    try:
+        path = library.chosen_path()
+    except FFNExtractError as error:
+        return wrong(f"nothing can be extracted. {error}")
+    if path is not None:
+        return fine(f"in use, with the instructions {path.name}.")
+    found, compile_it = library.loaded(), "`python -m ffn_extract compile-kernel`"
+    if found.library is None and found.file is not None:
+        return worth_a_look(f"not in use: {found.reason}: {compile_it}")
+    if found.library is None:
+        return fine(f"{found.reason}; extraction is slower without. To compile it: {compile_it}")
+    return fine("not in use, as FFN_KERNEL or this processor demands; extraction is slower.")
 
 
 def storage() -> Finding:
@@ -333,6 +353,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "queue": queue,
     "workers": workers,
     "wordnet": wordnet,
+    "kernel": kernel,
     "storage": storage,
     "caches": caches,
     "static-files": static_files,

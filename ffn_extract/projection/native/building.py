@@ -5,6 +5,8 @@ It needs the standard library alone, so that a package can be built before anyth
 
 import hashlib
 import os
+import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,11 +16,13 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
 COMPILERS = ("c++", "g++", "clang++")
+PROCESSORS = ("x86_64", "AMD64")
 # Instructions are chosen function by function, so nothing here depends on this processor. Products
 # and sums of the fixed order must stay two operations: no contraction.
 FLAGS = (
     "-O3", "-std=c++17", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-fvisibility=hidden",
 )  # fmt: skip
+OF_ANY_SOURCE = f"kernel-*-{sysconfig.get_platform()}.so"
 _SECONDS = 300
 
 
@@ -32,14 +36,16 @@ def source_digest() -> str:
 
 
 def file_name() -> str:
-    """Name of the library, another one for every source and kind of machine."""
-    return f"kernel-{source_digest()[:16]}-{sysconfig.get_platform()}.so"
+    """Name of the library, another one for every source, its flags and kind of machine."""
+    made_from = hashlib.sha256(f"{source_digest()} {FLAGS}".encode()).hexdigest()
+    return f"kernel-{made_from[:16]}-{sysconfig.get_platform()}.so"
 
 
-def compiler() -> str | None:
-    """The C++ compiler: the program that CXX names, else the first there is."""
-    named = os.environ.get("CXX")
-    return shutil.which(named) if named else next(filter(None, map(shutil.which, COMPILERS)), None)
+def compiler() -> list[str] | None:
+    """The C++ compiler with its arguments: what CXX says, else the first there is."""
+    said = shlex.split(os.environ.get("CXX", ""))
+    programs = [shutil.which(name) for name in said[:1] or COMPILERS]
+    return next(([program, *said[1:]] for program in programs if program), None)
 
 
 def compile_kernel(folder: Path, flags: tuple[str, ...] = ()) -> Path:
@@ -50,8 +56,14 @@ def compile_kernel(folder: Path, flags: tuple[str, ...] = ()) -> Path:
     Raises
     ------
     CannotCompile
-        When there is no compiler, it fails, or the folder cannot be written.
+        When the processor is none of those that the kernel is for, there is no compiler, it fails,
+        or the folder cannot be written.
     """
+    if platform.machine() not in PROCESSORS:
+        raise CannotCompile(
+            f"The kernel is for x86-64 processors, and this machine is {platform.machine()}. "
+            "PyTorch projects here."
+        )
     program = compiler()
     if program is None:
         named = os.environ.get("CXX")
@@ -62,20 +74,26 @@ def compile_kernel(folder: Path, flags: tuple[str, ...] = ()) -> Path:
             "everything works, more slowly."
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compiling-") as made:
             unfinished = Path(made) / file_name()
             _run(program, (*FLAGS, *flags), unfinished)
+            unfinished.chmod(0o644)  # whatever the umask, as nobody else may write what is loaded
             return unfinished.replace(folder / file_name())
     except OSError as error:
         raise CannotCompile(f"{folder} cannot be written: {error.strerror or error}.") from error
 
 
-def _run(program: str, flags: tuple[str, ...], target: Path) -> None:
+def _run(compiler: list[str], flags: tuple[str, ...], target: Path) -> None:
+    program = compiler[0]
     digest = f'-DFFN_SOURCE_DIGEST="{source_digest()}"'
-    command = [program, *flags, digest, "-o", str(target), str(SOURCE)]
+    command = [*compiler, *flags, digest, "-o", str(target), str(SOURCE)]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+    except OSError as error:
+        raise CannotCompile(
+            f"{program} cannot be started: {error.strerror or error}. Name another compiler in CXX."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise CannotCompile(f"{program} took more than {_SECONDS} s. Try again.") from error
     if ended.returncode:
@@ -93,9 +111,7 @@ def main() -> None:
     try:
         library = compile_kernel(SOURCE.parent)
         print(f"Compiled {library.name}")
-        for earlier in set(SOURCE.parent.glob(f"kernel-*-{sysconfig.get_platform()}.so")) - {
-            library
-        }:
+        for earlier in set(SOURCE.parent.glob(OF_ANY_SOURCE)) - {library}:
             earlier.unlink()
     except CannotCompile as error:
         print(f"Not compiled: {error}", file=sys.stderr)

@@ -8,7 +8,12 @@ from pathlib import Path as File
 
 from ffn_extract.data_folder import data_folder
 from ffn_extract.errors import FFNExtractError
-from ffn_extract.projection.native.building import SOURCE, file_name, source_digest
+from ffn_extract.projection.native.building import (
+    OF_ANY_SOURCE,
+    SOURCE,
+    file_name,
+    source_digest,
+)
 from ffn_extract.projection.native.processors import Path, is_by_amd, order
 
 VARIABLE = "FFN_KERNEL"
@@ -36,20 +41,43 @@ def loaded() -> Loaded:
 
 @cache
 def _load(places: tuple[File, ...]) -> Loaded:
-    name = file_name()
-    for file in (place / name for place in places):
-        if not file.is_file():
-            continue
-        try:
-            library = ctypes.CDLL(str(file))
-            library.ffn_kernel_source_digest.restype = ctypes.c_char_p
-            digest = library.ffn_kernel_source_digest()
-        except (OSError, AttributeError) as error:
-            return Loaded(None, file, f"{file} cannot be loaded: {error}")
-        if digest.decode() != source_digest():
-            return Loaded(None, file, f"{file} was compiled from another source")
-        return Loaded(library, file)
+    tried = [_load_file(place / file_name()) for place in places if (place / file_name()).is_file()]
+    for one in tried:
+        if one.library is not None:
+            return one
+    if tried:
+        return tried[0]
+    for place in places:
+        for earlier in place.glob(OF_ANY_SOURCE):
+            return Loaded(None, earlier, f"{earlier} is of another version; compile again")
     return Loaded(None, None, "it is not compiled")
+
+
+def _load_file(file: File) -> Loaded:
+    if file.parent != SOURCE.parent and not _is_our_own(file):
+        return Loaded(
+            None,
+            file,
+            f"{file} or its folder belongs to somebody else, or others can write it; delete it and "
+            "compile again",
+        )
+    try:
+        library = ctypes.CDLL(str(file))
+        library.ffn_kernel_source_digest.restype = ctypes.c_char_p
+        digest = library.ffn_kernel_source_digest()
+    except (OSError, AttributeError) as error:
+        return Loaded(None, file, f"{file} cannot be loaded: {error}")
+    if digest.decode() != source_digest():
+        return Loaded(None, file, f"{file} was compiled from another source")
+    return Loaded(library, file)
+
+
+def _is_our_own(file: File) -> bool:
+    """Whether this user or root alone can write a file: loading a library runs its code."""
+    return all(
+        one.st_uid in (0, os.geteuid()) and not one.st_mode & 0o022
+        for one in (file.stat(), file.parent.stat())
+    )
 
 
 def forget() -> None:

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from annotation_site.operations import doctor, health
 from annotation_site.workers.models import Worker
+from ffn_extract.projection.native import library
+from ffn_extract.projection.native.building import file_name
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +114,24 @@ def test_settings_that_strangers_could_use(settings, changes, level, sentence):
     for name, value in changes.items():
         setattr(settings, name, value)
     finding = doctor.configuration()
+    assert (finding.level, sentence in finding.said) == (level, True), finding
+
+
+@pytest.mark.parametrize(
+    ("content", "level", "sentence"),
+    [
+        (None, "ok", "it is not compiled; extraction is slower without."),
+        (b"no library", "look", "compile-kernel"),
+    ],
+)
+def test_a_kernel_that_is_missing_is_fine_and_a_damaged_one_is_not(
+    tmp_path, monkeypatch, content, level, sentence
+):
+    monkeypatch.delenv("FFN_KERNEL", raising=False)
+    monkeypatch.setattr(library, "folders", lambda: (tmp_path,))
+    if content:
+        (tmp_path / file_name()).write_bytes(content)
+    finding = doctor.kernel()
     assert (finding.level, sentence in finding.said) == (level, True), finding
 
 

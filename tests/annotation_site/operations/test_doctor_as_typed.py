@@ -233,6 +233,7 @@ BROKEN: dict[str, list[Case]] = {
     "this-worker": [
         Case("another machine's", worker(host="elsewhere"), "wrong", "no worker of this"),
     ],
+    "kernel": [Case("no such path", sets(FFN_KERNEL="mmx"), "wrong", "FFN_KERNEL is 'mmx'")],
     "wordnet": [Case("nowhere", sets(FFN_DATA_DIR="{folder}/data"), "look", "not installed")],
     "storage": [
         Case("no folder", sets(VAR_DIR="{blocked}"), "wrong", "cannot be written"),
@@ -291,6 +292,7 @@ WHOLE: dict[str, list[Case]] = {
     ],
     "workers": [Case("one", worker(), "ok", "1 alive, 1 of them")],
     "this-worker": [Case("one", worker(), "ok", "alive")],
+    "kernel": [Case("off", sets(FFN_KERNEL="off"), "ok", "slower")],
     "wordnet": [Case("in the data folder", a_wordnet, "ok", "at hand")],
     "storage": [Case("as set up", lambda s: None, "ok", "are free under")],
     "caches": [
