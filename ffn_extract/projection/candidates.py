@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ffn_extract.projection.arithmetic import Arithmetic, summed_in_float32
+from ffn_extract.projection.products import product
 from ffn_extract.projection.working_rows import GROUP, Block, WorkingRows
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,7 @@ def find_candidates(
     with summed_in_float32():
         for block in rows.blocks(report):
             for part in _slices(len(vectors), VECTORS_AT_ONCE):
-                scores = lower[part] @ block.rows.T
+                scores = product(lower[part], block.rows)
                 for side in sides:
                     side.add(part, scores, block)
     errors = arithmetic.errors(vectors, rounded.to(torch.float64).numpy(), rows.bounds)
