@@ -46,7 +46,7 @@ class Prepared(Generic[Row]):
         """The objects of a queryset of a model."""
         # All that ModelIterable asks of its queryset.
         query = SimpleNamespace(get_compiler=lambda using: self._compiler(values))
-        queryset = SimpleNamespace(db=DEFAULT_DB_ALIAS, query=query, _known_related_objects={})
+        queryset: Any = SimpleNamespace(db=DEFAULT_DB_ALIAS, query=query, _known_related_objects={})
         return list(ModelIterable(queryset))
 
     def first(self, **values: Value) -> Row | None:
@@ -55,7 +55,7 @@ class Prepared(Generic[Row]):
 
     def rows(self, **values: Value) -> list[tuple[Any, ...]]:
         """The rows of a queryset of `values_list`."""
-        compiler = self._compiler(values)
+        compiler: Any = self._compiler(values)
         return list(compiler.results_iter(compiler.execute_sql()))
 
     def _compiler(self, values: dict[str, Value]) -> SQLCompiler:

@@ -31,7 +31,8 @@ ALLOWED = {
     "data_sets": ANYWHERE | PURE | {"corpus", "annotation", "results", "public"},
 }
 SHARED = {
-    "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "sentences",
+    "bounds", "database_pages", "downloads", "errors", "exact_words", "old_names", "prepared",
+    "sentences",
 }  # fmt: skip
 # What each room of the two large packages may import from the others; `models` is everybody's.
 ROOMS = {
@@ -71,7 +72,8 @@ MOST_ENTRIES = 15  # of a package's folder, `__init__` and `migrations` among th
 FILES = {
     "accounts": (
         "adapters apps audit bounds demo_entries forms invitations known_devices models "
-        "password_forms permissions second_factors selectors services throttling tokens urls"
+        "password_forms permissions second_factors selectors services sessions throttling "
+        "tokens urls"
     ),
     "accounts/views": "bulk_invitations entering joining login_service own people tokens",
     "analysis": (

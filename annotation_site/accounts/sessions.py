@@ -21,7 +21,8 @@ class SessionStore(db.SessionStore):
     """Django's own, read faster: every request of a person begins with its session."""
 
     def _get_session_from_db(self) -> Session | None:
-        found = _SESSION.first(session_key=self.session_key, now=timezone.now())
+        key = self.session_key or ""
+        found = _SESSION.first(session_key=key, now=timezone.now())
         if found is None:
             self._session_key = None
         return found
