@@ -80,6 +80,7 @@ class SafetensorsFiles:
         self._paths: dict[str, Path] = {}
         self._open: dict[Path, Any] = {}  # safetensors has no types
         self._touched = 0
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._aliases: dict[str, str] = {}  # names of one tensor, of which a file keeps one
         for path in paths:
             file = self._file(path)
@@ -96,7 +97,10 @@ class SafetensorsFiles:
         return self._names
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._file(self._paths[name]).get_slice(self._stored(name)).get_shape())
+        if name not in self._shapes:
+            file = self._file(self._paths[name])
+            self._shapes[name] = tuple(file.get_slice(self._stored(name)).get_shape())
+        return self._shapes[name]
 
     def dtype(self, name: str) -> str:
         stored = str(self._file(self._paths[name]).get_slice(self._stored(name)).get_dtype())

@@ -150,10 +150,15 @@ TARGET("avx2")
 inline void round_some(const Row* row, Rounded* rounded, double* off, double* size) {
   for (int j = 0; j < count; j++) {
     double exact = number_of(row[j]);
-    rounded[j] = rounded_to<Rounded>(float(exact));
-    double near = number_of(rounded[j]);
-    off[j] += (exact - near) * (exact - near);
-    size[j] += near * near;
+    if constexpr (std::is_same_v<Row, Rounded>) {  // rounding takes nothing off
+      rounded[j] = row[j];
+      size[j] += exact * exact;
+    } else {
+      rounded[j] = rounded_to<Rounded>(float(exact));
+      double near = number_of(rounded[j]);
+      off[j] += (exact - near) * (exact - near);
+      size[j] += near * near;
+    }
   }
 }
 
@@ -170,20 +175,21 @@ Norms round_row(const Row* row, int64_t d, Rounded* rounded) {
   return {upwards(std::sqrt(off_sum)), upwards(std::sqrt(size_sum))};
 }
 
-// One panel: `step` numbers of a token lie together, those of the 16 tokens side by side.
+// One panel: `step` numbers of a token lie together, those of the 16 tokens side by side. Rows are
+// rounded first and then turned, so that the panel is written from its beginning to its end.
 template <class Row, class Rounded, int step>
 void pack_panel(const Row* rows, const int64_t* places, int64_t from, int64_t n, int64_t d,
                 int64_t width, Rounded* packed, float* rounding, float* size) {
-  std::vector<Rounded> row(width);
+  std::vector<Rounded> rounded(kPanel * width);
   for (int t = 0; t < kPanel; t++) {
-    std::fill(row.begin(), row.end(), Rounded(0));
     Norms norms{0, 0};
-    if (from + t < n) norms = round_row(rows + places[from + t] * d, d, row.data());
+    if (from + t < n) norms = round_row(rows + places[from + t] * d, d, &rounded[t * width]);
     rounding[from + t] = norms.rounding;
     size[from + t] = norms.size;
-    for (int64_t k = 0; k < width / step; k++)
-      std::memcpy(packed + (k * kPanel + t) * step, row.data() + k * step, step * sizeof(Rounded));
   }
+  for (int64_t k = 0; k < width; k += step)
+    for (int t = 0; t < kPanel; t++, packed += step)
+      std::memcpy(packed, &rounded[t * width + k], step * sizeof(Rounded));
 }
 
 template <class Row>
