@@ -37,7 +37,7 @@ def shared_out(labels: AnnotationFrames, people: int, seed: int = 0) -> Annotati
 def request(labels: AnnotationFrames, resamples: int) -> TableRequest:
     """With two machine annotators, and a tenth of everybody's lists answered twice."""
     other = frames_of(len(labels.lists), seed=1)
-    machines = dict(zip(("ana", "ben"), MACHINE_ANNOTATORS, strict=True))
+    machines = dict(zip(("ana", "ben"), MACHINE_ANNOTATORS, strict=False))
     proposals = other.annotations[other.annotations["annotator"].isin(machines)]
     proposals = proposals.assign(annotator=proposals["annotator"].map(machines))
     again = labels.annotations[labels.annotations["list_id"] % 10 == 0]

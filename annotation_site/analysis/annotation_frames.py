@@ -90,7 +90,7 @@ def _check_complete(name: str, frame: pd.DataFrame, columns: tuple[str, ...]) ->
 def _check_lists(lists: pd.DataFrame) -> None:
     if lists["list_id"].duplicated().any():
         raise ValueError("lists names a list twice.")
-    unknown = sorted(set(lists["kind"]) - set(KINDS))
+    unknown = sorted(set(lists["kind"].unique()) - set(KINDS))
     if unknown:
         raise ValueError(f"lists has the kinds {', '.join(unknown)}; known are {', '.join(KINDS)}.")
 

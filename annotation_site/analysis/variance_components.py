@@ -111,7 +111,7 @@ def variance_components(
 
 def _rows_of(answers: pd.DataFrame, model: str | None) -> list[dict[str, object]]:
     """The rows of one model: each kind, then all kinds."""
-    held = [kind for kind in KINDS if kind in set(answers["kind"])]
+    held = [kind for kind in KINDS if kind in set(answers["kind"].unique())]
     rows: list[dict[str, object]] = []
     for kind in [*held, None]:
         of_kind = answers if kind is None else answers[answers["kind"] == kind]

@@ -76,13 +76,21 @@ def _counted(
         together = _together(answers.patterns, known, width)
         # Entries beyond the end of a list are in no pattern, and no entries.
         beyond = cells - every[now]
-        equal = (together[first] == together[second]).sum(axis=1) - beyond
+        equal = _true_of_rows(together[first] == together[second]) - beyond
         numbers = range(1, int(together.max(initial=0)) + 1)
-        count = np.stack([(together == number).sum(axis=1) for number in (0, *numbers)], axis=1)
+        count = np.stack([_true_of_rows(together == number) for number in (0, *numbers)], axis=1)
         one, other = count[first].astype(np.float64), count[second].astype(np.float64)
         one[:, 0] -= beyond
         other[:, 0] -= beyond
         yield now, (equal, (one * other).sum(axis=1))
+
+
+def _true_of_rows(cells: NDArray[np.bool_]) -> Integers:
+    """How many cells of each row are true, counted as bits, 64 at once."""
+    packed = np.packbits(cells, axis=1)
+    padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    counted: Integers = np.bitwise_count(padded.view(np.uint64)).sum(axis=1, dtype=np.int64)
+    return counted
 
 
 def _together(patterns: Patterns, annotations: Integers, width: int) -> Counts:
