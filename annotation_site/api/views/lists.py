@@ -29,6 +29,7 @@ from annotation_site.annotation.review.adjudicated_annotations import (
     adjudicated_annotation_open_first,
     lists_without_reference,
 )
+from annotation_site.annotation.studies import made_up
 from annotation_site.annotation.work import own_work, submissions
 from annotation_site.api.calls import ApiView, PageQuery, PersonRequest, call
 from annotation_site.api.serializers import lists as fields
@@ -59,6 +60,7 @@ class SubmitView(ApiView):
         assignment = submissions.assignment_submit(
             user=request.user, public_id=public_id, **self.body
         )
+        made_up.about(self.request._request, assignment.item.study)
         return _after(assignment)
 
 
@@ -70,6 +72,7 @@ class SkipView(ApiView):
         assignment = submissions.assignment_skip(
             user=request.user, public_id=public_id, **self.body
         )
+        made_up.about(self.request._request, assignment.item.study)
         return _after(assignment)
 
 

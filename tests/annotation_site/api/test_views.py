@@ -205,6 +205,6 @@ def test_a_submission_and_the_next_list_take_few_queries(
     # session, person, their writes counted; savepoint, their taken time, the locked assignment with
     # all that is asked of its study, stop words among what is marked, patterns, members, the taken
     # time, the day's time, assignment, revision, release; next: the assignment with its slot,
-    # opened, tokens, whether it is made up
-    with django_assert_num_queries(18):
+    # opened, tokens
+    with django_assert_num_queries(17):
         send(client, "post", "submit", assignment, body)
