@@ -188,7 +188,7 @@ FILES = {
 # along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
-    "nltk", "fastcluster", "openai",
+    "nltk", "fastcluster", "openai", "xlsxwriter", "huggingface_hub", "drf_spectacular",
 }  # fmt: skip
 # Imports inside functions, and why they are there. "light: …" is a heavy library, or a module of
 # ours that loads one; "after django.setup(): …" one that cannot be loaded before it.
@@ -203,12 +203,21 @@ LATE = {
     "annotation_site/analysis/stopwords.py": {
         "sklearn.feature_extraction.text.ENGLISH_STOP_WORDS": "light: one list of words of it",
     },
+    "annotation_site/api/views/site.py": {
+        "annotation_site.api.schema.openapi": "light: one address of many",
+    },
     "annotation_site/celery.py": {
         "annotation_site.workers.claims.wake": "after django.setup(): workers load the app first",
         "annotation_site.workers.heartbeat": "after django.setup(): the same",
     },
     "annotation_site/cli.py": {
         "annotation_site.operations.databases.what_is_wrong": "after django.setup(): of an error",
+    },
+    "annotation_site/corpus/importing.py": {
+        "ffn_extract.bundle.apart.read_heads_apart": "light: for bundles that come by page",
+    },
+    "annotation_site/corpus/services.py": {
+        "ffn_extract.bundle.apart.open_bundle_apart": "light: in a worker",
     },
     "annotation_site/demo/start.py": {
         "annotation_site.demo.additions.Demo": "after django.setup(): of the demo's own folder",
@@ -223,6 +232,9 @@ LATE = {
     "annotation_site/exports/parquet_format.py": {
         "pyarrow": "light: one format of several",
         "pyarrow.parquet": "light: one format of several",
+    },
+    "annotation_site/exports/xlsx_format.py": {
+        "xlsxwriter": "light: one format of several",
     },
     "annotation_site/operations/doctor.py": {
         "ffn_extract.wordnet.wordnet_is_at_hand": "light: and not on a machine that serves pages",
@@ -300,6 +312,13 @@ LATE = {
     },
     "ffn_extract/architectures/__init__.py": {
         "ffn_extract.architectures.weights": "light: declarations do without",
+    },
+    "ffn_extract/checkpoints/outline.py": {
+        "huggingface_hub": "light: for models that are in no folder",
+        "huggingface_hub.errors.GatedRepoError": "light: the same",
+        "huggingface_hub.errors.HFValidationError": "light: the same",
+        "huggingface_hub.errors.RepositoryNotFoundError": "light: the same",
+        "huggingface_hub.errors.RevisionNotFoundError": "light: the same",
     },
     "ffn_extract/cli.py": {
         "ffn_extract.inspection.Wanted": "light: one command of several",
