@@ -47,6 +47,5 @@ get_resolver().url_patterns  # noqa: B018
 prepare_to_send()
 metrics_prepare()
 forks_end_with_this_process()
-gc.collect()
 gc.freeze()  # so that no worker writes to the pages that it shares with the others
 gc.enable()

@@ -559,19 +559,3 @@ def test_the_site_takes_only_the_light_part_of_extraction():
             if parts[0] == "ffn_extract":
                 names = {parts[1], ".".join(parts[1:3])}
                 assert names & FROM_EXTRACTION, (path, line, module)
-
-
-def test_the_web_process_loads_neither_torch_nor_pandas():
-    code = (
-        "import sys, django; django.setup();"
-        "from django.urls import get_resolver; get_resolver().url_patterns;"
-        "from annotation_site.wsgi import application;"
-        "heavy = {'torch', 'transformers', 'pandas', 'sklearn', 'matplotlib', 'nltk', 'openai'};"
-        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
-    )
-    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PATH": ""}
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
