@@ -184,8 +184,8 @@ FILES = {
         "selectors"
     ),
 }
-# Libraries that a process does without for as long as it can. NLTK takes pandas and scikit-learn
-# along where they are installed.
+# Libraries that a process does without for as long as it can, or of which it takes only the light
+# part. NLTK takes pandas and scikit-learn along where they are installed.
 HEAVY = {
     "torch", "transformers", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn", "wptools",
     "nltk", "fastcluster", "openai", "xlsxwriter", "huggingface_hub", "drf_spectacular",

@@ -13,14 +13,8 @@ _DJANGO = {
     "knox", "rest_framework", "sqlparse", "whitenoise", "yaml",
 }  # fmt: skip
 _QUEUE = {"amqp", "billiard", "celery", "click", "dateutil", "kombu", "msgpack", "tzlocal", "vine"}
-_QUEUE |= {
-    "greenlet",
-    "six",
-    "cffi",
-    "_cffi_backend",
-    "pycparser",
-    "redis",
-}  # where they are installed
+# Where they are installed.
+_QUEUE |= {"greenlet", "six", "cffi", "_cffi_backend", "pycparser", "redis"}
 _LOGIN = {  # allauth's providers and second factors
     "certifi", "charset_normalizer", "chardet", "cryptography", "fido2", "idna", "requests",
     "urllib3",
