@@ -3,6 +3,7 @@
 A site that cannot work does not start: gunicorn stops at this exit status instead of trying again.
 """
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -23,6 +24,8 @@ def _refuse(sentence: str) -> NoReturn:
     raise SystemExit(GUNICORN_STOPS)
 
 
+# What is imported stays: looking for garbage in it costs a sixth of the time until the first page.
+gc.disable()
 keep_files_private()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "annotation_site.settings")
 try:
@@ -44,3 +47,5 @@ get_resolver().url_patterns  # noqa: B018
 prepare_to_send()
 metrics_prepare()
 forks_end_with_this_process()
+gc.freeze()  # so that no worker writes to the pages that it shares with the others
+gc.enable()

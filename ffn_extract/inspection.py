@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ffn_extract.bundle import Bundle, TokenRow, VectorRow, open_bundle
 from ffn_extract.bundle.manifest import UNEMBEDDINGS
+from ffn_extract.bundle.reading import Bundle, open_bundle
+from ffn_extract.bundle.rows import TokenRow, VectorRow
 from ffn_extract.errors import OptionError
 from ffn_extract.formulas import neutralised
 from ffn_extract.options import VECTOR_KINDS

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
@@ -31,10 +31,12 @@ from annotation_site.workers.claims import Failure, ProgressReporter, report, wa
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract import apart
 from ffn_extract.apart import LAYER, LayersApart
-from ffn_extract.bundle import Bundle
 from ffn_extract.errors import BundleError, FFNExtractError, ProcessEnded
 from ffn_extract.options import ALL, ExtractOptions
 from ffn_extract.progress import Report, Steps
+
+if TYPE_CHECKING:
+    from ffn_extract.bundle import Bundle
 
 State = Extraction.State
 RunKey = tuple[int, datetime | None]  # an extraction, and when this try of it started
@@ -179,7 +181,7 @@ def finish(*, extraction: Extraction, opened: LayersApart) -> None:
     _kept.forget()
 
 
-def _bundle_of_before(extraction: Extraction) -> Bundle | None:
+def _bundle_of_before(extraction: Extraction) -> "Bundle | None":
     """The bundle of a worker that died while it loaded; its layers' files are gone by then."""
     try:
         return services.open_storable(bundle_path(extraction))

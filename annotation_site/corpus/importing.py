@@ -28,7 +28,6 @@ from annotation_site.workers.claims import DEAD_AFTER, heartbeat, wake
 from annotation_site.workers.clocks import silent_for
 from annotation_site.workers.queues import EXTRACTION_QUEUE
 from ffn_extract.bundle import BUNDLE_FILES, OPTIONAL_FILES, BundleError, Manifest
-from ffn_extract.bundle.apart import read_heads_apart
 
 State = Extraction.State
 _UNPACKED_BY = 8
@@ -120,6 +119,9 @@ def upload_staged(*, files: Mapping[str, Path]) -> Iterator[Upload]:
     What can be seen without reading rows is checked here, the rest by a worker. It can take as
     long as unpacking does, so no transaction should wait for it. Raises Invalid.
     """
+    # Here, because reading Parquet takes pyarrow, which no page needs but this one.
+    from ffn_extract.bundle.apart import read_heads_apart
+
     staged = incoming_folder() / f"{uuid.uuid4()}.bundle"
     try:
         try:

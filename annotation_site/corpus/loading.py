@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
 from django.utils.translation import gettext_noop
@@ -23,7 +23,6 @@ from annotation_site.corpus.postings import PostingsWriter
 from annotation_site.errors import SiteError
 from annotation_site.sentences import Sentence
 from ffn_extract.bundle import (
-    Bundle,
     Manifest,
     ModelInfo,
     TokenRow,
@@ -31,6 +30,9 @@ from ffn_extract.bundle import (
     ValueStatisticsRow,
     VectorRow,
 )
+
+if TYPE_CHECKING:
+    from ffn_extract.bundle import Bundle
 
 CHUNK = 1000  # rows per transaction: a few tens of milliseconds, so that nobody waits for it
 CONTINUATION = "⋯"
@@ -83,7 +85,7 @@ def require_storable(manifest: Manifest) -> None:
         raise SiteError(Sentence(TOO_LONG, field=too_long[0]))
 
 
-def rows_load(extraction_id: int, bundle: Bundle, progress: Progress, report: Progress) -> None:
+def rows_load(extraction_id: int, bundle: "Bundle", progress: Progress, report: Progress) -> None:
     """Write all rows of a bundle, replacing those of an interrupted run.
 
     `progress(step, done, total)` runs in each chunk's transaction, before its rows: what it raises

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -34,9 +34,10 @@ from annotation_site.sentences import Sentence, english
 from annotation_site.workers.claims import Failure, claim, has_work, report, wake
 from annotation_site.workers.identity import worker_label
 from annotation_site.workers.queues import EXTRACTION_QUEUE
-from ffn_extract.bundle import Bundle
-from ffn_extract.bundle.apart import open_bundle_apart
 from ffn_extract.options import ExtractOptions
+
+if TYPE_CHECKING:
+    from ffn_extract.bundle import Bundle
 
 INTERRUPTED = gettext_noop("The import was interrupted. Run `manage.py import_bundle` again.")
 BEING_LOADED = gettext_noop("The same lists are being loaded now. Try again in a minute.")
@@ -309,7 +310,7 @@ def partial_remove(extraction: Extraction) -> None:
 def bundle_load(
     *,
     extraction: Extraction,
-    bundle: Bundle,
+    bundle: "Bundle",
     show: Callable[[str, int, int], None] = lambda *_: None,
 ) -> None:
     """Load a validated bundle's rows in chunks, then make them visible in one step.
@@ -361,8 +362,11 @@ def extraction_lock_ready(extraction_id: int) -> Extraction | None:
     return ready.select_for_update().first()
 
 
-def open_storable(path: Path, max_bytes: int | None = None) -> Bundle:
+def open_storable(path: Path, max_bytes: int | None = None) -> "Bundle":
     """Open a validated bundle that the database can store, before anything is written."""
+    # Here, because reading Parquet takes pyarrow: in a worker, or in a command.
+    from ffn_extract.bundle.apart import open_bundle_apart
+
     bundle = open_bundle_apart(path, max_bytes)
     loading.require_storable(bundle.manifest)
     return bundle

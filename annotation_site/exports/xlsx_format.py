@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import xlsxwriter
-
 from annotation_site.exports.cells import number_of, text_of
 from annotation_site.exports.pieces import PIECE_BYTES
 from annotation_site.exports.table import Cell, Table
@@ -39,6 +37,8 @@ class XlsxFormat:
         Raises ValueError and TypeError as the CSV format does, and ValueError for more rows than a
         sheet holds.
         """
+        import xlsxwriter  # one format of several
+
         with tempfile.TemporaryFile() as file:
             with xlsxwriter.Workbook(file, _OPTIONS) as book:
                 # The moment of writing would make every file another one.

@@ -6,16 +6,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from ffn_extract.bundle.rows import (
-    PREFIXES_FILE,
+from ffn_extract.bundle.columns import (
     PREFIXES_SCHEMA,
-    STATISTICS_FILE,
     STATISTICS_SCHEMA,
-    TOKENS_FILE,
     TOKENS_SCHEMA,
     TOKENS_SCHEMA_1,
-    VECTORS_FILE,
     VECTORS_SCHEMA,
+)
+from ffn_extract.bundle.rows import (
+    OPTIONAL_FILES,
+    PREFIXES_FILE,
+    STATISTICS_FILE,
+    TOKENS_FILE,
+    VECTORS_FILE,
     Row,
     TriggerPrefixRow,
     ValueStatisticsRow,
@@ -31,8 +34,12 @@ class Content:
     file: str
     schema: pa.Schema
     row: Callable[[Sequence[Any]], Row]
-    optional: bool = False
     schema_1: pa.Schema | None = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether a bundle may be without it."""
+        return self.file in OPTIONAL_FILES
 
     def columns(self, version: int) -> pa.Schema:
         """The columns in a version of the format."""
@@ -43,10 +50,10 @@ CONTENTS = {
     "tokens": Content(TOKENS_FILE, TOKENS_SCHEMA, token_row, schema_1=TOKENS_SCHEMA_1),
     "vectors": Content(VECTORS_FILE, VECTORS_SCHEMA, lambda values: VectorRow(*values)),
     "value_statistics": Content(
-        STATISTICS_FILE, STATISTICS_SCHEMA, lambda values: ValueStatisticsRow(*values), True
+        STATISTICS_FILE, STATISTICS_SCHEMA, lambda values: ValueStatisticsRow(*values)
     ),
     "trigger_prefixes": Content(
-        PREFIXES_FILE, PREFIXES_SCHEMA, lambda values: TriggerPrefixRow(*values), True
+        PREFIXES_FILE, PREFIXES_SCHEMA, lambda values: TriggerPrefixRow(*values)
     ),
 }
 """By the name of their number of rows in the manifest, in the order in which they are checked."""

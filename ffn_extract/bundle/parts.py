@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffn_extract.atomic_file import atomic_file
+from ffn_extract.bundle.columns import STATISTICS_SCHEMA, VECTORS_SCHEMA
 from ffn_extract.bundle.rows import (
-    STATISTICS_SCHEMA,
-    VECTORS_SCHEMA,
     ValueStatisticsRow,
     VectorRow,
 )

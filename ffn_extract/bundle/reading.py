@@ -21,7 +21,9 @@ from ffn_extract.bundle.manifest import (
 from ffn_extract.bundle.optional_checks import PrefixCheck, StatisticsCheck
 from ffn_extract.bundle.parquet import batches, footer, unpacked_bytes
 from ffn_extract.bundle.rows import (
+    BUNDLE_FILES,
     MOST_SENSES,
+    OPTIONAL_FILES,
     TokenRow,
     TriggerPrefixRow,
     ValueStatisticsRow,
@@ -30,9 +32,6 @@ from ffn_extract.bundle.rows import (
 from ffn_extract.bundle.validation import TokenCheck, VectorCheck, top_k_of
 from ffn_extract.errors import BundleError
 
-OPTIONAL_FILES = frozenset(one.file for one in CONTENTS.values() if one.optional)
-BUNDLE_FILES = frozenset({MANIFEST_FILE, *(one.file for one in CONTENTS.values())}) - OPTIONAL_FILES
-"""The files of every bundle."""
 BATCH = 1_000
 
 

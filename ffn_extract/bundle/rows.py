@@ -1,17 +1,21 @@
-"""The rows of a bundle as Python values, and their columns in Parquet."""
+"""The rows of a bundle as Python values; `columns` has their columns in Parquet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
+from ffn_extract.bundle.manifest import MANIFEST_FILE
 from ffn_extract.glosses.gloss import Sense
 
 VECTORS_FILE = "vectors.parquet"
 TOKENS_FILE = "tokens.parquet"
 STATISTICS_FILE = "value_statistics.parquet"
 PREFIXES_FILE = "trigger_prefixes.parquet"
+OPTIONAL_FILES = frozenset({STATISTICS_FILE, PREFIXES_FILE})
+BUNDLE_FILES = frozenset({MANIFEST_FILE, TOKENS_FILE, VECTORS_FILE})
+"""The files of every bundle."""
+TOKEN_COLUMNS_1 = 6
+"""How many columns a token has in version 1: the first ones."""
 
 LONGEST_TEXTS = {
     "kind": 20,
@@ -82,7 +86,7 @@ class TokenRow:
 
 def token_row(values: Sequence[Any]) -> TokenRow:
     """A row from the values of its columns, with senses as mappings of their fields or as rows."""
-    if len(values) == len(TOKENS_SCHEMA_1):
+    if len(values) == TOKEN_COLUMNS_1:
         return TokenRow(*values)
     *plain, senses = values
     return TokenRow(*[*plain, tuple(map(_sense, senses or ()))])
@@ -159,76 +163,3 @@ class TriggerPrefixRow:
 
 
 Row = VectorRow | TokenRow | ValueStatisticsRow | TriggerPrefixRow
-
-_IDS = pa.list_(pa.int32())
-_SCORES = pa.list_(pa.float32())
-
-VECTORS_SCHEMA = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("layer", pa.int32()),
-        ("index", pa.int32()),
-        ("norm", pa.float32()),
-        ("token_ids", _IDS),
-        ("scores", _SCORES),
-        ("bottom_token_ids", _IDS),
-        ("bottom_scores", _SCORES),
-        ("context", pa.string()),
-        ("context_position", pa.int32()),
-        ("context_token", pa.string()),
-    ]
-)
-
-_SENSE = pa.struct(
-    [
-        ("gloss", pa.string()),
-        ("lemma", pa.string()),
-        ("part", pa.string()),
-        ("count", pa.int32()),
-    ]
-)
-
-TOKENS_SCHEMA = pa.schema(
-    [
-        ("token_id", pa.int32()),
-        ("text", pa.string()),
-        ("display", pa.string()),
-        ("gloss", pa.string()),
-        ("gloss_source", pa.string()),
-        ("gloss_lemma", pa.string()),
-        ("gloss_part", pa.string()),
-        ("senses", pa.list_(_SENSE)),
-    ]
-)
-TOKENS_SCHEMA_1 = pa.schema([TOKENS_SCHEMA.field(i) for i in range(6)])
-"""The columns of version 1."""
-
-
-STATISTICS_SCHEMA = pa.schema(
-    [
-        ("layer", pa.int32()),
-        ("index", pa.int32()),
-        ("norm", pa.float32()),
-        ("kurtosis", pa.float32()),
-        ("skew", pa.float32()),
-        ("key_cosine", pa.float32()),
-    ]
-)
-
-PREFIXES_SCHEMA = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("layer", pa.int32()),
-        ("index", pa.int32()),
-        ("side", pa.string()),
-        ("rank", pa.int32()),
-        ("sentence", pa.int32()),
-        ("position", pa.int32()),
-        ("prefix", pa.string()),
-        ("token_id", pa.int32()),
-        ("coefficient", pa.float32()),
-        ("copies", pa.int32()),
-        ("gate_sign", pa.int8()),
-        ("up_sign", pa.int8()),
-    ]
-)

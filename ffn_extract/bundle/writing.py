@@ -14,6 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ffn_extract.bundle.columns import VECTORS_SCHEMA
 from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import MANIFEST_FILE, Counts, FileRecord, Manifest, ModelInfo
 from ffn_extract.bundle.reading import open_bundle
@@ -21,7 +22,6 @@ from ffn_extract.bundle.rows import (
     LONGEST_TEXTS,
     SHOWN_PREFIXES,
     SIDES,
-    VECTORS_SCHEMA,
     Row,
     TokenRow,
     TriggerPrefixRow,

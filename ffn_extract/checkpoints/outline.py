@@ -7,14 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
 from ffn_extract.checkpoints.config import read_config
 from ffn_extract.checkpoints.model_files import (
     CONFIG,
@@ -114,6 +106,15 @@ def outline_on_hub(
 
     Raises CheckpointError when the hub answers that there is no such model, or revision.
     """
+    # Here, because the hub's errors load its client: for models that are in no folder.
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     revision = revision or "main"
     try:
         info = huggingface_hub.HfApi().model_info(

@@ -1,4 +1,4 @@
-"""What annotators wait for loads no dataframes, however far they go."""
+"""What annotators wait for loads what a web process may, and no dataframes, however far they go."""
 
 import os
 import subprocess
@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WAY = """
 import json, sys, uuid
 import django
+from tests.e2e.loaded import MAY_LOAD, packages_of
+from tests.test_architecture import HEAVY
 django.setup()
 from django.core.management import call_command
 from django.db import connection
@@ -23,6 +25,7 @@ try:
         extraction=make_extraction(per_layer=4), lists_per_layer=2, training_lists=1,
         reference_lists=1, repeat_percent=50, training_pass_percent=50,
     )
+    before = packages_of(sys.modules)
     member = study.memberships.filter(role="annotator").first()
     client = Client()
     client.force_login(member.user)
@@ -54,8 +57,9 @@ try:
         if own.purpose == "training":
             assert client.get(reply.json()["next_url"]).status_code == 200
     assert {"training", "annotation", "repeat", "reference", "skip"} <= set(done), done
-    heavy = {"pandas", "scipy", "sklearn", "matplotlib", "torch", "transformers", "nltk"}
-    print("LOADED", *sorted(heavy & set(sys.modules)))
+    heavy = before & (HEAVY - MAY_LOAD["web"])
+    assert not heavy, heavy  # or nobody would see that a page loads it
+    print("LOADED", *sorted(packages_of(sys.modules) - before - MAY_LOAD["web"]))
 finally:
     connection.creation.destroy_test_db(connection.settings_dict["NAME"], verbosity=0)
 """

@@ -11,9 +11,9 @@ import pytest
 
 from ffn_extract.bundle import BundleError, ModelInfo, TriggerPrefixRow, VectorRow, open_bundle
 from ffn_extract.bundle.apart import open_bundle_apart
+from ffn_extract.bundle.columns import PREFIXES_SCHEMA
 from ffn_extract.bundle.manifest import Counts, Manifest
 from ffn_extract.bundle.optional_checks import PrefixCheck
-from ffn_extract.bundle.rows import PREFIXES_SCHEMA
 from ffn_extract.bundle.validation import key_numbers
 from ffn_extract.bundle.writing import require_target
 from ffn_extract.options import VECTOR_KINDS

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ffn_extract.bundle import BundleError, open_bundle
-from ffn_extract.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
-from ffn_extract.bundle.rows import (
+from ffn_extract.bundle.columns import (
     PREFIXES_SCHEMA,
     STATISTICS_SCHEMA,
     TOKENS_SCHEMA,
     VECTORS_SCHEMA,
 )
+from ffn_extract.bundle.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from tests.ffn_extract.small_bundles import (
     every_kind,
     small_prefixes,

@@ -17,17 +17,15 @@ from annotation_site.corpus import extraction_runs, importing
 from annotation_site.corpus.models import Extraction, Token
 from ffn_extract import child
 from ffn_extract.bundle import BundleError, apart, open_bundle, parquet
+from ffn_extract.bundle.columns import PREFIXES_SCHEMA, TOKENS_SCHEMA, VECTORS_SCHEMA
 from ffn_extract.bundle.contents import CONTENTS
 from ffn_extract.bundle.manifest import parse_manifest
 from ffn_extract.bundle.rows import (
     CUT,
     LONGEST_TEXTS,
     PREFIXES_FILE,
-    PREFIXES_SCHEMA,
     TOKENS_FILE,
-    TOKENS_SCHEMA,
     VECTORS_FILE,
-    VECTORS_SCHEMA,
     fitting,
 )
 from ffn_extract.glosses.gloss import Sense
