@@ -10,7 +10,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/locked/web.txt
 COPY manage.py ./
 COPY ffn_extract ffn_extract
 COPY annotation_site annotation_site
-RUN python annotation_site/languages.py
+RUN python annotation_site/languages.py && python -m compileall -q annotation_site ffn_extract
 # By number, so that whatever runs the image can see that this is not root; it is the one that a
 # volume of an earlier version belongs to.
 RUN groupadd --gid 999 app && useradd --uid 999 --gid 999 --create-home --home-dir $VAR_DIR app

@@ -40,6 +40,9 @@ MOST_KEPT = 1_048_576  # bytes of an answer that the main loop sends after the t
 MOST_BUFFERED = 64_000_000  # bytes, over all connections of a process
 MOST_CONNECTIONS = 500  # of a process; many systems give one 1,024 files
 PIECE = 65_536
+MOST_REQUESTS = 32  # of a connection: those made while a process was away find another one so
+YIELD_SECONDS = 0.0003  # for each connection that a process has, before it takes another
+MOST_YIELD_SECONDS = 0.002
 
 
 class Line:
@@ -142,6 +145,7 @@ class Connection(TConn):
         self.deadline = 0.0
         self.handed = 0  # bytes of the request that a thread has or waits for
         self.gone = False
+        self.requests = 0
 
     def next_request(self) -> None:
         """Start the next request, with the bytes that were sent ahead."""
@@ -183,6 +187,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection; at the limit, one that waits is closed."""
+        # The process with fewer connections takes a new one first: a person's connection stays
+        # where it is, and a process of Python uses no more than one core.
+        time.sleep(min(self.nr_conns * YIELD_SECONDS, MOST_YIELD_SECONDS))
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -300,6 +307,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.parser.unreader.unread(bytes(conn.received))
         conn.received.clear()
         self.enqueue_req(conn)
+
+    def handle_request(self, req: Request, conn: Connection) -> bool:
+        """Answer a request; the last one that its connection may bring says so to the client."""
+        conn.requests += 1
+        if conn.requests >= MOST_REQUESTS:
+            req.force_close()
+        return bool(super().handle_request(req, conn))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """Reuse a connection only where the request was read to its end."""
