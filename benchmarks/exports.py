@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.figures import Figure
 from benchmarks.machine import describe, peak_bytes
 
 TOKENS, PEOPLE = 30, 3
@@ -25,6 +26,14 @@ FEW, MANY = 10_000, 1_000_000
 MOST_GROWTH = 64 * 2**20  # bytes
 FORMATS = ("jsonl", "parquet")
 SLUG = "benchmark"
+
+
+def figures() -> Iterator[Figure]:
+    """From 10,000 to 100,000 labels."""
+    small, large = measure(FEW), measure(100_000)
+    for name in FORMATS:
+        growth = (large[name]["peak"] - small[name]["peak"]) / 2**20
+        yield Figure(f"memory of ten times the labels, {name}", growth, "MB", MOST_GROWTH / 2**20)
 
 
 def main() -> None:
