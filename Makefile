@@ -145,7 +145,7 @@ $(VENV)/.site: $(VENV)/.made $(wildcard requirements/[cdetw]*.txt) $(wildcard re
 
 # Faster projection where there is a C++ compiler; without one everything works. What says that it
 # was tried stands beside the library, since an environment can serve several checkouts.
-$(KERNEL)/.compiled: $(KERNEL)/kernel.cpp $(KERNEL)/building.py | $(VENV)/.made
+$(KERNEL)/.compiled: $(wildcard $(KERNEL)/*.cpp $(KERNEL)/*.h) $(KERNEL)/building.py | $(VENV)/.made
 	@$(PY) $(KERNEL)/building.py
 	@touch $@
 

@@ -31,8 +31,9 @@ class CannotCompile(Exception):
 
 
 def source_digest() -> str:
-    """SHA-256 of the source, which the library is told when it is compiled."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    """SHA-256 of the source with its headers, which the library is told when it is compiled."""
+    files = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def file_name() -> str:

@@ -1,9 +1,9 @@
 // Drives the kernel over shapes and numbers of every kind, compiled with sanitizers, and compares
 // its lists with a brute force. Arrays have exactly the sizes that the kernel may touch.
-#include "kernel.cpp"
-
 #include <cstdio>
 #include <random>
+
+#include "kernel.cpp"
 
 namespace {
 
@@ -33,7 +33,8 @@ bool is_right(int path, int stored, const Case& one) {
   std::vector<double> numbers(one.n * one.d), vectors(one.q * one.d);
   for (auto& x : numbers) x = one.kind == 2 ? 0 : one.kind == 1 ? 0.5 : normal();
   if (one.kind == 3)
-    for (int64_t i = 0; i < one.n * one.d; i++) numbers[i] *= std::ldexp(1.0, int(i / one.d % 200) - 150);
+    for (int64_t i = 0; i < one.n * one.d; i++)
+      numbers[i] *= std::ldexp(1.0, int(i / one.d % 200) - 150);
   for (auto& x : vectors) x = std::tanh(normal());
   auto rows = copy_of<Stored>(numbers);
   std::vector<int64_t> places;
@@ -47,7 +48,8 @@ bool is_right(int path, int stored, const Case& one) {
     return false;
   void* search = ffn_search_new(path, vectors.data(), one.q, one.d, one.k, 3, one.threads);
   if (!search) return false;
-  bool right = !ffn_search_add(search, packed.data(), rounding.data(), size.data(), places.data(), kept);
+  bool right =
+      !ffn_search_add(search, packed.data(), rounding.data(), size.data(), places.data(), kept);
   int64_t half = one.n / 2;
   right = right && !ffn_search_score(search, stored, rows.data(), 0, half);
   right = right && !ffn_search_score(search, stored, rows.data() + half * one.d, half, one.n);
@@ -60,7 +62,9 @@ bool is_right(int path, int stored, const Case& one) {
       if (!found[i]) continue;
       std::vector<Scored> all;
       for (int64_t place : places)
-        all.push_back({fixed_order_score(&rows[place * one.d], &vectors[i * one.d], one.d, terms.data()), place});
+        all.push_back(
+            {fixed_order_score(&rows[place * one.d], &vectors[i * one.d], one.d, terms.data()),
+             place});
       int sign = side == 1 ? 1 : -1;
       std::sort(all.begin(), all.end(),
                 [sign](const Scored& a, const Scored& b) { return comes_before(a, b, sign); });
@@ -77,17 +81,19 @@ bool is_right(int path, int stored, const Case& one) {
 }  // namespace
 
 int main() {
-  const Case cases[] = {{40, 1, 1, 1, 0, 1},    {17, 7, 33, 13, 0, 2}, {400, 33, 9, 30, 0, 3},
-                        {300, 64, 70, 5, 3, 2}, {90, 20, 4, 30, 1, 2}, {90, 20, 4, 30, 2, 4},
+  const Case cases[] = {{40, 1, 1, 1, 0, 1},    {17, 7, 33, 13, 0, 2},  {400, 33, 9, 30, 0, 3},
+                        {300, 64, 70, 5, 3, 2}, {90, 20, 4, 30, 1, 2},  {90, 20, 4, 30, 2, 4},
                         {9000, 5, 3, 2, 1, 2},  {60, 700, 49, 3, 0, 2}, {5, 3, 2, 4, 0, 8}};
   int checked = 0;
   for (int path = 0; path < 4; path++) {
     if (!ffn_kernel_can(path)) continue;
     for (const Case& one : cases) {
-      bool right = is_right<float>(path, kFloat32, one) && is_right<uint16_t>(path, kBfloat16, one) &&
+      bool right = is_right<float>(path, kFloat32, one) &&
+                   is_right<uint16_t>(path, kBfloat16, one) &&
                    is_right<double>(path, kFloat64, one);
       if (!right) {
-        std::printf("path %d, %ld x %ld, kind %d: wrong\n", path, long(one.n), long(one.d), one.kind);
+        std::printf("path %d, %ld x %ld, kind %d: wrong\n", path, long(one.n), long(one.d),
+                    one.kind);
         return 1;
       }
       checked++;
