@@ -62,7 +62,7 @@ class Prepared(Generic[Row]):
         """A compiler with its work done, for this thread's connection."""
         connection = connections[DEFAULT_DB_ALIAS]
         flat = dict(_flat(values))
-        key = (connection.vendor, *((name, type(value)) for name, value in flat.items()))
+        key = (connection.vendor, *((name, _kind(value)) for name, value in flat.items()))
         if key not in self._ready:
             self._ready[key] = self._prepare(values, flat)
         ready, sql, places = self._ready[key]
@@ -82,7 +82,7 @@ class Prepared(Generic[Row]):
         written = []
         for turn in (0, 1):
             names = {
-                name: _STAND_INS[type(value)](2 * number + turn)
+                name: _STAND_INS[_kind(value)](2 * number + turn)
                 for number, (name, value) in enumerate(flat.items())
             }
             compiler = self._build(**_folded(values, names)).query.get_compiler(DEFAULT_DB_ALIAS)
@@ -122,6 +122,10 @@ def _folded(names: Iterable[str], flat: dict[Any, Any]) -> dict[str, Any]:
         name: flat[name] if name in flat else [one for of, one in flat.items() if of[0] == name]
         for name in names
     }
+
+
+def _kind(value: Any) -> type:
+    return next(kind for kind in _STAND_INS if isinstance(value, kind))
 
 
 def _adapted(value: Any, connection: Any) -> Any:
