@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from ffn_extract.bundle import BundleError, ModelInfo, TriggerPrefixRow, VectorRow, open_bundle
+from ffn_extract.bundle import (
+    BundleError,
+    ModelInfo,
+    TriggerPrefixRow,
+    VectorRow,
+    open_bundle,
+    writing,
+)
 from ffn_extract.bundle.apart import open_bundle_apart
-from ffn_extract.bundle.columns import PREFIXES_SCHEMA
+from ffn_extract.bundle.columns import PREFIXES_SCHEMA, VECTORS_SCHEMA
 from ffn_extract.bundle.manifest import Counts, Manifest
 from ffn_extract.bundle.optional_checks import PrefixCheck
 from ffn_extract.bundle.validation import key_numbers
@@ -237,3 +245,25 @@ def _model(tmp_path):
 
 def _content(folder):
     return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
+
+
+@pytest.mark.parametrize("layers", [(5, 9, 0, 11), (25,), (7, 7), (1, 1, 1)])
+def test_layers_of_any_length_give_the_bytes_that_their_rows_would_give(
+    layers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(writing, "ROWS_PER_GROUP", 7)
+    rows = [
+        dataclasses.replace(row, index=number)
+        for number in range(sum(layers))
+        for row in small_vectors()[number % 3 : number % 3 + 1]
+    ]
+    batches, start = [], 0
+    for number, length in enumerate(layers):
+        part = tmp_path / f"part-{number}"
+        writing.write_rows(part, VECTORS_SCHEMA, rows[start : start + length])
+        batches += list(pq.ParquetFile(part).iter_batches(7))
+        start += length
+    writing.write_rows(tmp_path / "rows", VECTORS_SCHEMA, rows)
+    count = writing.write_rows(tmp_path / "tables", VECTORS_SCHEMA, writing.grouped(batches))
+    assert count == len(rows)
+    assert (tmp_path / "tables").read_bytes() == (tmp_path / "rows").read_bytes()
