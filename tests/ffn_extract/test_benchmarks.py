@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import __main__ as bench
 from benchmarks.figures import Figure
-from benchmarks.projection import Shape, make, ours, ratio, torch_argsort, torch_top
+from benchmarks.projection import BERT, Shape, make, ours, peak, ratio, torch_argsort, torch_top
 from ffn_extract.projection.arithmetic import BFLOAT16, FLOAT32
 from ffn_extract.projection.projector import project
 from ffn_extract.projection.working_rows import HeldRows
@@ -76,3 +76,8 @@ def test_every_benchmark_with_a_target_is_described():
     told = [name for name in bench.names() if bench.has_figures(name)]
     assert len(told) >= 9
     assert [name for name in told if f"benchmarks.{name}" not in documented] == []
+
+
+def test_projecting_takes_the_embedding_twice_and_no_more_than_512_mb():
+    size = BERT.d * BERT.vocabulary * 4
+    assert peak(BERT, 64, torch.float32) < 2 * size + (512 << 20)
