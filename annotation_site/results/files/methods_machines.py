@@ -1,7 +1,7 @@
 """Sentences of methods.md on language models that annotated the lists."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from annotation_site.analysis.agreement.lists import PEOPLE, PEOPLE_AND_MACHINE
@@ -23,6 +23,12 @@ _ALPHA = "krippendorff_alpha_concept"
 _NO_NAME = re.compile(r"[^\w .,:/@+()=-]")
 
 
+def language_models(covered: Iterable[Row]) -> list[str]:
+    """The annotators of rows of `machine_coverage` that are language models."""
+    names = dict.fromkeys(row["annotator"] for row in covered)
+    return [name for name in names if name not in MACHINE_ANNOTATORS]
+
+
 def machines(tables: Mapping[str, Table], runs: Runs) -> Iterator[str]:
     """Sentences on each language model; none where no language model was used.
 
@@ -31,9 +37,7 @@ def machines(tables: Mapping[str, Table], runs: Runs) -> Iterator[str]:
     if any(name not in tables for name in TABLES):
         return
     covered, agreed, tested = (list(_rows(tables[name])) for name in TABLES)
-    for name in dict.fromkeys(row["annotator"] for row in covered):
-        if name in MACHINE_ANNOTATORS:
-            continue
+    for name in language_models(covered):
         if name in runs:
             yield _asked(name, runs[name])
         yield _annotated(name, [row for row in covered if row["annotator"] == name])

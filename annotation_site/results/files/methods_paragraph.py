@@ -7,9 +7,10 @@ from annotation_site.annotation.models import Study
 from annotation_site.results.files.archive_machine_runs import run_rows, runs_of
 from annotation_site.results.files.archive_machines import runs_by_name
 from annotation_site.results.files.archive_texts import methods_text, product
+from annotation_site.results.files.methods_machines import NO_RUNS, language_models
 from annotation_site.results.files.methods_machines import TABLES as OF_MACHINES
 from annotation_site.results.models import Snapshot
-from annotation_site.results.snapshots.selectors import table_of
+from annotation_site.results.snapshots.selectors import rows_of, table_of
 from annotation_site.results.tables.dataframes import has_crowd
 
 TABLES = ("coverage", "coverage_intervals", "real_against_random", "agreement")
@@ -31,7 +32,8 @@ def methods_paragraph(study: Study, snapshot: Snapshot) -> str:
     }
     names = [*TABLES, *(name for name in MORE if name in snapshot.tables)]
     tables = {name: table_of(snapshot, name) for name in names}
-    runs = runs_by_name(run_rows(runs_of(study)))
+    asked = language_models(rows_of(snapshot, "machine_coverage"))
+    runs = runs_by_name(run_rows(runs_of(study))) if asked else NO_RUNS
     return methods_text(parameters, tables, runs)
 
 
