@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ ARGUMENTS = ("--kinds", "value,random", "--per-layer", "40", "--glosses", "none"
 # Where a worker is killed while it extracts, in the order of the steps: see tests/faults/dying.py.
 IN_AN_EXTRACTION = {
     "reading": "ffn_extract.pipeline:open_vocabulary:1",
-    "projecting": "ffn_extract.projection.projector:find_candidates:1",
+    "projecting": "ffn_extract.projection.projector:_scaled:1",
     "glosses": "ffn_extract.run:TokenRow:100",
     "writing": "ffn_extract.bundle.writing:_record:2",  # both files are there, no manifest yet
     "loading tokens": "annotation_site.corpus.loading:_token:1200",
@@ -81,6 +82,9 @@ def exports_in(folder: Path) -> list[Path]:
 @pytest.mark.long
 def test_a_worker_killed_in_any_step_is_followed_by_another(cluster, tmp_path):
     places = [*IN_AN_EXTRACTION.values(), IN_AN_IMPORT, IN_A_SNAPSHOT, IN_AN_EXPORT]
+    for place in places:  # a name that nobody calls would be waited for
+        module, name, _ = place.split(":")
+        assert hasattr(import_module(module), name), place
     for number, place in enumerate(places):  # each has a queue of its own, so it is not for others
         command = [sys.executable, "-m", "tests.faults.dying", place, "-Q", f"doomed-{number}",
                    "-n", f"doomed-{number}@%h"]  # fmt: skip
