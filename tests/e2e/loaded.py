@@ -15,6 +15,7 @@ _DJANGO = {
 _QUEUE = {"amqp", "billiard", "celery", "click", "dateutil", "kombu", "msgpack", "tzlocal", "vine"}
 # Where they are installed.
 _QUEUE |= {"greenlet", "six", "cffi", "_cffi_backend", "pycparser", "redis"}
+_DJANGO |= {"colorama"}  # so, too: the documentation's tools bring it
 _LOGIN = {  # allauth's providers and second factors
     "certifi", "charset_normalizer", "chardet", "cryptography", "fido2", "idna", "requests",
     "urllib3",
