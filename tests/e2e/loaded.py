@@ -15,7 +15,8 @@ _DJANGO = {
 _QUEUE = {"amqp", "billiard", "celery", "click", "dateutil", "kombu", "msgpack", "tzlocal", "vine"}
 # Where they are installed.
 _QUEUE |= {"greenlet", "six", "cffi", "_cffi_backend", "pycparser", "redis"}
-_DJANGO |= {"colorama"}  # so, too: the documentation's tools bring it
+# The documentation's tools bring these; Django and its REST framework load them then.
+_DJANGO |= {"colorama", "markdown", "htmlparser"}
 _LOGIN = {  # allauth's providers and second factors
     "certifi", "charset_normalizer", "chardet", "cryptography", "fido2", "idna", "requests",
     "urllib3",
